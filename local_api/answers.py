@@ -1,0 +1,173 @@
+"""From a request's parameters to engine requests and back: what completions and chat completions have in common.
+
+Knows the engine's protocol and the API's limits, not the shape of either endpoint's answers.
+
+    target = find_model(here, project, body["model"])
+    answers = await answer_all(here.generator, requests)
+"""
+
+import asyncio
+import dataclasses
+from collections.abc import AsyncIterator, Sequence
+from contextlib import aclosing
+from pathlib import Path
+from typing import Any
+
+from local_api.context import Context
+from local_api.engines.protocols import BaseModel, GenerationRequest, Generator, Piece, TokenLogprob
+from local_api.errors import InvalidRequest, ModelNotFound
+from local_api.wire import in_range
+
+MAX_STOPS = 4
+MAX_CHOICES = 128
+LIMITS = {"temperature": (0, 2), "top_p": (0, 1), "presence_penalty": (-2, 2), "frequency_penalty": (-2, 2),
+          "n": (1, MAX_CHOICES), "best_of": (1, 20), "seed": (-(2**63), 2**63 - 1)}
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Target:
+    """What a model's name stands for."""
+
+    name: str
+    base: BaseModel
+    adapter: Path | None
+
+
+@dataclasses.dataclass(slots=True)
+class Answer:
+    """One whole answer."""
+
+    text: str = ""
+    tokens: list[TokenLogprob] = dataclasses.field(default_factory=list)
+    n_tokens: int = 0
+    finish_reason: str | None = None
+
+    def add(self, piece: Piece) -> None:
+        self.text += piece.text
+        self.tokens += piece.tokens
+        self.n_tokens += piece.n_tokens
+        self.finish_reason = piece.finish_reason
+
+    @property
+    def mean_logprob(self) -> float:
+        return sum(token.logprob for token in self.tokens) / max(1, len(self.tokens))
+
+
+def find_model(here: Context, project: str, name: str) -> Target:
+    """The base model or fine-tuned model called `name`. Raises ModelNotFound."""
+    bases = {base.id: base for base in here.engine.base_models()}
+    if name in bases:
+        return Target(name, bases[name], None)
+    if name == here.embedder.id:
+        raise InvalidRequest(f"The model {name} makes embeddings; it does not complete text.", param="model")
+    row = here.store.models.get(project, name)
+    if row["base_model"] not in bases:
+        raise ModelNotFound(name, f"it was trained on {row['base_model']}, which this server "
+                                  f"({here.engine.name} engine) does not have.")
+    return Target(name, bases[row["base_model"]], here.store.contents.adapter(row["adapter"]))
+
+
+def sampling(body: dict[str, Any]) -> dict[str, Any]:
+    """The fields of GenerationRequest that both endpoints take alike, checked. Raises InvalidRequest naming the field."""
+    for name, (low, high) in LIMITS.items():
+        in_range(body.get(name), name, low, high)
+    given = body.get("stop", [])
+    stops = [given] if isinstance(given, str) else given
+    if len(stops) > MAX_STOPS or any(not stop for stop in stops):
+        raise InvalidRequest(f"stop takes up to {MAX_STOPS} sequences, none of them empty; met {stops!r}.", param="stop")
+    if body.get("stream_options") is not None and not body.get("stream"):
+        raise InvalidRequest("stream_options is only allowed when stream is true.", param="stream_options")
+    names = ("temperature", "top_p", "presence_penalty", "frequency_penalty", "seed")
+    return {"stop": tuple(stops), "logit_bias": logit_bias(body.get("logit_bias") or {}), "stream": bool(body.get("stream")),
+            **{name: body[name] for name in names if body.get(name) is not None}}
+
+
+def logit_bias(given: dict[str, float]) -> dict[int, float]:
+    result = {}
+    for token, bias in given.items():
+        if not token.isdecimal():
+            raise InvalidRequest(f"logit_bias maps token ids to numbers; {token!r} is no token id.", param="logit_bias")
+        in_range(bias, f"logit_bias.{token}", -100, 100)
+        result[int(token)] = bias
+    return result
+
+
+def room_for(target: Target, prompt: Sequence[int], max_tokens: int | None, *, default: int) -> int:
+    """How many tokens the answer may have. Raises InvalidRequest when prompt and answer do not fit into the context."""
+    limit = target.base.context_length
+    in_range(max_tokens, "max_tokens", 0, float("inf"))
+    wanted = min(default, limit - len(prompt)) if max_tokens is None else max_tokens
+    if len(prompt) + max(1, wanted) > limit:
+        raise InvalidRequest(
+            f"This model's maximum context length is {limit} tokens, however you requested {len(prompt) + wanted} tokens "
+            f"({len(prompt)} in your prompt; {wanted} for the completion). Please reduce your prompt or completion length.",
+            param="max_tokens" if len(prompt) < limit else "prompt", code="context_length_exceeded")
+    return wanted
+
+
+def variants(request: GenerationRequest, n: int) -> list[GenerationRequest]:
+    """The same request `n` times, each with a seed of its own where one was given."""
+    if request.seed is None:
+        return [request] * n
+    return [dataclasses.replace(request, seed=(request.seed + number) % 2**31) for number in range(n)]
+
+
+async def answer(generator: Generator, request: GenerationRequest) -> Answer:
+    """One whole answer. A request for no tokens at all is answered without asking the engine."""
+    result = Answer(finish_reason="length")
+    if request.max_tokens > 0:
+        async with aclosing(generator.generate(request)) as pieces:
+            async for piece in pieces:
+                result.add(piece)
+    return result
+
+
+async def answer_all(generator: Generator, requests: Sequence[GenerationRequest]) -> list[Answer]:
+    """Every answer, in order; if one fails, the others are given up."""
+    if len(requests) == 1:
+        return [await answer(generator, requests[0])]
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(answer(generator, request)) for request in requests]
+    except* Exception as failures:
+        raise failures.exceptions[0] from None
+    return [task.result() for task in tasks]
+
+
+async def pieces_of_all(generator: Generator, requests: Sequence[GenerationRequest]) -> AsyncIterator[tuple[int, Piece]]:
+    """(index of the request, piece) as they come. Closing the iterator stops every request; if one fails, all end."""
+    arrivals: asyncio.Queue[tuple[int, Piece | Exception | None]] = asyncio.Queue()
+
+    async def listen(index: int, request: GenerationRequest) -> None:
+        try:
+            if request.max_tokens == 0:
+                arrivals.put_nowait((index, Piece("", finish_reason="length")))
+                return
+            async with aclosing(generator.generate(request)) as pieces:
+                async for piece in pieces:
+                    arrivals.put_nowait((index, piece))
+        except Exception as error:
+            arrivals.put_nowait((index, error))
+        finally:
+            arrivals.put_nowait((index, None))
+
+    tasks = [asyncio.create_task(listen(index, request)) for index, request in enumerate(requests)]
+    unfinished = len(tasks)
+    try:
+        while unfinished:
+            index, arrival = await arrivals.get()
+            if isinstance(arrival, Exception):
+                raise arrival
+            if arrival is None:
+                unfinished -= 1
+            else:
+                yield index, arrival
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def usage(prompt_tokens: int, completion_tokens: int) -> dict[str, int]:
+    return {"prompt_tokens": prompt_tokens, "completion_tokens": completion_tokens,
+            "total_tokens": prompt_tokens + completion_tokens}

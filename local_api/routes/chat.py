@@ -1,0 +1,112 @@
+"""`/v1/chat/completions`: messages in, a message out; plain and streamed."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+from fastapi import APIRouter, Depends, Request
+from fastapi.responses import JSONResponse, Response
+
+from local_api import __version__
+from local_api.answers import Answer, answer_all, find_model, pieces_of_all, room_for, sampling, usage, variants
+from local_api.context import Context, context, project
+from local_api.engines.protocols import GenerationRequest, Piece, TokenLogprob
+from local_api.errors import InvalidRequest, UnsupportedParameter
+from local_api.sse import stream
+from local_api.store.ids import new_id
+from local_api.training_files import InvalidTrainingFile, read_messages
+from local_api.wire import CHAT, in_range
+
+router = APIRouter()
+DEFAULT_MAX_TOKENS = 1024  # an answer ends by its end-of-turn token; this is for one that never does
+MAX_TOP_LOGPROBS = 20
+
+
+@router.post("/v1/chat/completions")
+async def create_chat_completion(request: Request, project: str = Depends(project)) -> Response:
+    here = context(request)
+    body = CHAT.read(await request.body())
+    engine_request = parse(here, project, body)
+    requests = variants(engine_request, body.get("n", 1))
+    head = {"id": new_id("chatcmpl-"), "created": int(here.clock()), "model": body["model"],
+            "system_fingerprint": f"{here.engine.name}-{__version__}"}
+    if body.get("stream"):
+        return await stream(chunks(here, requests, head, body.get("stream_options") or {}))
+    answers = await answer_all(here.generator, requests)
+    used = usage(len(engine_request.prompt), sum(answer.n_tokens for answer in answers))
+    return JSONResponse({**head, "object": "chat.completion", "usage": used,
+                         "choices": [choice(index, answer, bool(body.get("logprobs"))) for index, answer in enumerate(answers)]})
+
+
+def parse(here: Context, project: str, body: dict[str, Any]) -> GenerationRequest:
+    """The engine's request for one choice. Raises ApiError naming the field."""
+    target = find_model(here, project, body["model"])
+    in_range(body.get("top_logprobs"), "top_logprobs", 0, MAX_TOP_LOGPROBS)
+    if body.get("top_logprobs") is not None and not body.get("logprobs"):
+        raise InvalidRequest("top_logprobs needs logprobs to be true.", param="top_logprobs")
+    if "max_tokens" in body and "max_completion_tokens" in body:
+        raise InvalidRequest("Give max_completion_tokens or the older max_tokens, not both.", param="max_tokens")
+    try:
+        messages = read_messages(body["messages"], "messages")
+    except InvalidTrainingFile as error:
+        raise InvalidRequest(str(error), param="messages") from None
+    tokenizer = here.engine.tokenizer(target.base.id)
+    prompt = tokenizer.encode(tokenizer.render(messages))
+    return GenerationRequest(
+        prompt=prompt, base_model=target.base.id, adapter=target.adapter, **sampling(body),
+        max_tokens=room_for(target, prompt, body.get("max_completion_tokens", body.get("max_tokens")),
+                            default=DEFAULT_MAX_TOKENS),
+        top_logprobs=body.get("top_logprobs", 0) if body.get("logprobs") else None,
+        json_schema=json_schema(body.get("response_format") or {"type": "text"}))
+
+
+def json_schema(response_format: dict[str, Any]) -> dict[str, Any] | None:
+    """The schema that the answer must satisfy; {} for any JSON object; None for free text."""
+    kind = response_format.get("type")
+    if kind == "text":
+        return None
+    if kind == "json_object":
+        return {}
+    if kind != "json_schema":
+        raise UnsupportedParameter(f"response_format.type must be text, json_object or json_schema, not {kind!r}.",
+                                   param="response_format.type")
+    given = response_format.get("json_schema")
+    if not isinstance(given, dict) or not isinstance(given.get("schema"), dict):
+        raise InvalidRequest("response_format.json_schema.schema must be a JSON schema (an object).",
+                             param="response_format.json_schema.schema")
+    return given["schema"]
+
+
+def choice(index: int, answer: Answer, with_logprobs: bool) -> dict[str, Any]:
+    message = {"role": "assistant", "content": answer.text, "refusal": None, "annotations": []}
+    return {"index": index, "message": message, "finish_reason": answer.finish_reason,
+            "logprobs": {"content": shape_logprobs(answer.tokens), "refusal": None} if with_logprobs else None}
+
+
+def shape_logprobs(tokens: list[TokenLogprob]) -> list[dict[str, Any]]:
+    return [{"token": token.token, "bytes": list(token.bytes), "logprob": token.logprob,
+             "top_logprobs": [{"token": text, "bytes": list(raw), "logprob": logprob} for text, raw, logprob in token.top]}
+            for token in tokens]
+
+
+async def chunks(here: Context, requests: list[GenerationRequest], head: dict[str, Any],
+                 options: dict[str, Any]) -> AsyncIterator[dict[str, Any]]:
+    """The chunks of a streamed answer: the role, the text, the finish reason; with include_usage, the counts at the end."""
+    include_usage = bool(options.get("include_usage"))
+    head = {**head, "object": "chat.completion.chunk", **({"usage": None} if include_usage else {})}
+    n_tokens, begun = 0, set()
+    async for index, piece in pieces_of_all(here.generator, requests):
+        n_tokens += piece.n_tokens
+        if index not in begun:
+            begun.add(index)
+            yield {**head, "choices": [delta(index, {"role": "assistant", "content": "", "refusal": None})]}
+        if piece.text or piece.tokens:
+            yield {**head, "choices": [delta(index, {"content": piece.text}, piece)]}
+        if piece.finish_reason:
+            yield {**head, "choices": [delta(index, {}, reason=piece.finish_reason)]}
+    if include_usage:
+        yield {**head, "choices": [], "usage": usage(len(requests[0].prompt), n_tokens)}
+
+
+def delta(index: int, content: dict[str, Any], piece: Piece | None = None, *, reason: str | None = None) -> dict[str, Any]:
+    logprobs = {"content": shape_logprobs(list(piece.tokens)), "refusal": None} if piece and piece.tokens else None
+    return {"index": index, "delta": content, "logprobs": logprobs, "finish_reason": reason}

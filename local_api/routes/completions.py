@@ -1,0 +1,158 @@
+"""`/v1/completions`: text in, text out; plain and streamed."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+
+from fastapi import APIRouter, Depends, Request
+from fastapi.responses import JSONResponse, Response
+
+from local_api import __version__
+from local_api.answers import (
+    Answer,
+    Target,
+    answer_all,
+    find_model,
+    pieces_of_all,
+    room_for,
+    sampling,
+    usage,
+    variants,
+)
+from local_api.context import Context, context, project
+from local_api.engines.protocols import GenerationRequest, TokenLogprob
+from local_api.errors import InvalidRequest, UnsupportedParameter
+from local_api.sse import stream
+from local_api.store.ids import new_id
+from local_api.wire import COMPLETIONS, in_range
+
+router = APIRouter()
+DEFAULT_MAX_TOKENS = 16
+MAX_LOGPROBS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A parsed request: one engine request for each choice to be made, prompt by prompt."""
+
+    target: Target
+    texts: list[str]  # of the prompts
+    requests: list[GenerationRequest]
+    prompt_tokens: int
+    n: int
+    best_of: int
+    echo: bool
+    logprobs: int | None
+
+
+@router.post("/v1/completions")
+async def create_completion(request: Request, project: str = Depends(project)) -> Response:
+    here = context(request)
+    body = COMPLETIONS.read(await request.body())
+    order = parse(here, project, body)
+    head = {"id": new_id("cmpl-"), "object": "text_completion", "created": int(here.clock()), "model": body["model"],
+            "system_fingerprint": f"{here.engine.name}-{__version__}"}
+    if body.get("stream"):
+        return await stream(chunks(here, order, head, body.get("stream_options") or {}))
+    answers = await answer_all(here.generator, order.requests)
+    used = usage(order.prompt_tokens, sum(answer.n_tokens for answer in answers))
+    return JSONResponse({**head, "choices": choices(order, answers), "usage": used})
+
+
+def parse(here: Context, project: str, body: dict[str, Any]) -> Order:
+    """The order of a request body. Raises ApiError naming the field."""
+    target = find_model(here, project, body["model"])
+    options = sampling(body)
+    n, best_of = body.get("n", 1), body.get("best_of", body.get("n", 1))
+    check(body, n, best_of)
+    tokenizer = here.engine.tokenizer(target.base.id)
+    prompts, texts = [], []
+    for prompt in as_prompts(body.get("prompt", "")):
+        # An empty prompt is the start of a new document, as at the hosted service.
+        ids = tokenizer.encode(prompt or "<|endoftext|>") if isinstance(prompt, str) else prompt
+        prompts.append(ids)
+        texts.append(prompt if isinstance(prompt, str) else tokenizer.decode(ids))
+    logprobs = body.get("logprobs")
+    requests = []
+    for ids in prompts:
+        request = GenerationRequest(
+            prompt=ids, base_model=target.base.id, adapter=target.adapter, **options,
+            max_tokens=room_for(target, ids, body.get("max_tokens"), default=DEFAULT_MAX_TOKENS),
+            top_logprobs=0 if logprobs is None and best_of > n else logprobs)
+        requests += variants(request, best_of)
+    return Order(target, texts, requests, sum(map(len, prompts)), n, best_of, bool(body.get("echo")), logprobs)
+
+
+def check(body: dict[str, Any], n: int, best_of: int) -> None:
+    """What this endpoint's fields may not be together."""
+    in_range(body.get("logprobs"), "logprobs", 0, MAX_LOGPROBS)
+    if best_of < n:
+        raise InvalidRequest(f"best_of must be at least n, which is {n}; met {best_of}.", param="best_of")
+    if best_of > n and body.get("stream"):
+        raise InvalidRequest("Results of best_of cannot be streamed: leave out best_of or stream.", param="best_of")
+    if body.get("echo") and body.get("logprobs") is not None:
+        raise UnsupportedParameter("echo together with logprobs is not supported by the local API: the prompt's own "
+                                   "logprobs are not computed. Leave out one of the two.", param="echo")
+
+
+def as_prompts(prompt: Any) -> list[str | list[int]]:
+    """One prompt or several, as texts or as token ids."""
+    if isinstance(prompt, str) or (prompt and isinstance(prompt[0], int)):
+        prompt = [prompt]
+    if not prompt or any(part == [] for part in prompt):
+        raise InvalidRequest("prompt must not be an empty list.", param="prompt")
+    return prompt
+
+
+def choices(order: Order, answers: list[Answer]) -> list[dict[str, Any]]:
+    """The best `n` of each prompt's answers, in the wire's shape."""
+    result = []
+    for number, text in enumerate(order.texts):
+        candidates = answers[number * order.best_of:(number + 1) * order.best_of]
+        if order.best_of > order.n:
+            candidates = sorted(candidates, key=lambda answer: -answer.mean_logprob)[:order.n]
+        for answer in candidates:
+            start = text if order.echo else ""
+            result.append({"index": len(result), "text": start + answer.text, "finish_reason": answer.finish_reason,
+                           "logprobs": shape_logprobs(answer.tokens, order.logprobs, len(start))})
+    return result
+
+
+def shape_logprobs(tokens: list[TokenLogprob], asked: int | None, offset: int) -> dict[str, Any] | None:
+    """Four parallel lists, as this endpoint has them. `offset`: characters of the text before the first token."""
+    if asked is None:
+        return None
+    offsets = []
+    for token in tokens:
+        offsets.append(offset)
+        offset += len(token.token)
+    top = [{name_of(text, raw): logprob for text, raw, logprob in token.top} for token in tokens] if asked else None
+    return {"tokens": [name_of(token.token, token.bytes) for token in tokens], "text_offset": offsets,
+            "token_logprobs": [token.logprob for token in tokens], "top_logprobs": top}
+
+
+def name_of(text: str, raw: bytes) -> str:
+    """A token's name: its text, or its bytes written out where they are not whole characters."""
+    try:
+        return raw.decode() if raw else text
+    except UnicodeDecodeError:
+        return "bytes:" + "".join(f"\\x{byte:02x}" for byte in raw)
+
+
+async def chunks(here: Context, order: Order, head: dict[str, Any], options: dict[str, Any]) -> AsyncIterator[dict[str, Any]]:
+    """The chunks of a streamed answer; with include_usage, a last one with the counts and no choice."""
+    usage_field = {"usage": None} if options.get("include_usage") else {}
+    written = [0] * len(order.requests)
+    n_tokens = 0
+    if order.echo:
+        for index in range(len(order.requests)):
+            written[index] = len(text := order.texts[index // order.n])
+            yield {**head, **usage_field, "choices": [{"index": index, "text": text, "logprobs": None, "finish_reason": None}]}
+    async for index, piece in pieces_of_all(here.generator, order.requests):
+        n_tokens += piece.n_tokens
+        logprobs = shape_logprobs(list(piece.tokens), order.logprobs, written[index]) if piece.tokens else None
+        written[index] += len(piece.text)
+        yield {**head, **usage_field, "choices": [{"index": index, "text": piece.text, "logprobs": logprobs,
+                                                   "finish_reason": piece.finish_reason}]}
+    if usage_field:
+        yield {**head, "choices": [], "usage": usage(order.prompt_tokens, n_tokens)}

@@ -1,0 +1,51 @@
+"""`/v1/models`: base models first, then the embedding model, then one's fine-tuned models, newest first."""
+
+from sqlite3 import Row
+from typing import Any
+
+from fastapi import APIRouter, Depends, Request
+
+from local_api.context import Context, context, project
+from local_api.errors import Forbidden
+from local_api.routes.files import drop_contents
+
+router = APIRouter(prefix="/v1/models")
+
+
+def provided(here: Context) -> list[dict[str, Any]]:
+    """The models that come with the engine."""
+    names = [model.id for model in here.engine.base_models()] + [here.embedder.id]
+    return [{"id": name, "object": "model", "created": 0, "owned_by": f"local-api-{here.engine.name}"} for name in names]
+
+
+def shape(row: Row) -> dict[str, Any]:
+    return {"id": row["id"], "object": "model", "created": row["created_at"], "owned_by": row["project"],
+            "parent": row["parent"], "root": row["base_model"]}
+
+
+@router.get("")
+def list_models(request: Request, project: str = Depends(project)) -> dict[str, Any]:
+    here = context(request)
+    return {"object": "list", "data": provided(here) + [shape(row) for row in here.store.models.all(project)]}
+
+
+@router.get("/{name:path}")
+def retrieve_model(request: Request, name: str, project: str = Depends(project)) -> dict[str, Any]:
+    here = context(request)
+    for model in provided(here):
+        if model["id"] == name:
+            return model
+    return shape(here.store.models.get(project, name))
+
+
+@router.delete("/{name:path}")
+def delete_model(request: Request, name: str, project: str = Depends(project)) -> dict[str, Any]:
+    here = context(request)
+    if any(model["id"] == name for model in provided(here)):
+        raise Forbidden(f"The model {name} comes with the server: only fine-tuned models can be deleted.", param="model")
+    unused = here.store.models.delete(project, name)
+    if unused is not None:
+        folder = here.store.contents.adapter(unused)
+        here.generator.forget(folder)
+        drop_contents(folder)
+    return {"id": name, "object": "model", "deleted": True}

@@ -1,0 +1,89 @@
+"""The server's settings, from the command line and the environment: the only reader of either.
+
+    settings = from_command_line(["--data-dir", ".local_api", "--engine", "mock"])
+
+Environment: LOCAL_API_DATA_DIR, LOCAL_API_ENGINE, LOCAL_API_KEY, LOCAL_API_CACHE_DIR, LOCAL_API_BASE_MODEL,
+LOCAL_API_MOCK_STEP_SECONDS. An option on the command line wins over its variable.
+"""
+
+import argparse
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import platformdirs
+
+from local_api.engines import NAMES, default_engine
+
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Paths are absolute. `idle_shutdown`: seconds without a request or a job after which the server ends; None: never."""
+
+    data_dir: Path
+    cache_dir: Path
+    engine: str
+    host: str = "127.0.0.1"
+    port: int = 8000
+    api_key: str | None = None  # None: the one kept in the data directory
+    base_model: str | None = None
+    idle_shutdown: float | None = None
+    mock_step_seconds: float = 0.0
+    organization: str = "local"
+    max_upload_bytes: int = 512 * 1024**2
+
+    @property
+    def engine_options(self) -> dict[str, Any]:
+        """What the engine's `create` takes besides the cache directory."""
+        pace = {"step_seconds": self.mock_step_seconds} if self.engine == "mock" else {}
+        return {"base_model": self.base_model, **pace}
+
+    @property
+    def is_loopback(self) -> bool:
+        return self.host in LOOPBACK
+
+
+def parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
+    """The command line; defaults come from the environment."""
+    result = argparse.ArgumentParser(prog="python -m local_api", description="The local fine-tuning API.")
+    result.add_argument("--data-dir", type=Path, default=Path(environment.get("LOCAL_API_DATA_DIR", ".local_api")),
+                        help="where files, jobs and models are kept (default: %(default)s)")
+    result.add_argument("--host", default="127.0.0.1",
+                        help="address to listen on (default: this machine alone; elsewhere LOCAL_API_KEY must be set)")
+    result.add_argument("--port", type=int, default=8000, help="port; 0 takes a free one (default: %(default)s)")
+    result.add_argument("--engine", choices=["auto", *NAMES], default=environment.get("LOCAL_API_ENGINE", "auto"),
+                        help="lora trains a real model, mock answers at once without one; auto: lora where it is installed")
+    result.add_argument("--base-model", default=environment.get("LOCAL_API_BASE_MODEL") or None,
+                        help="another Llama-family model for the lora engine: a Hugging Face name or a folder")
+    result.add_argument("--cache-dir", type=Path, help="where base models are kept (default: the user's cache)",
+                        default=Path(environment.get("LOCAL_API_CACHE_DIR")
+                                     or platformdirs.user_cache_path("fine-tuning-cookbook")))
+    result.add_argument("--idle-shutdown", type=float, metavar="SECONDS",
+                        help="end after so long without a request or a job (default: never)")
+    return result
+
+
+def from_command_line(arguments: Sequence[str] | None = None, environment: Mapping[str, str] = os.environ) -> Settings:
+    """Settings, or SystemExit with status 2 and a message that names the option."""
+    command_line = parser(environment)
+    options = command_line.parse_args(arguments)
+    key = environment.get("LOCAL_API_KEY") or None
+    if options.host not in LOOPBACK and key is None:
+        command_line.error(f"--host {options.host} lets other machines in: set LOCAL_API_KEY to a key of your own first")
+    if not 0 <= options.port <= 65535:
+        command_line.error(f"--port must lie between 0 and 65535, not {options.port}")
+    if options.idle_shutdown is not None and options.idle_shutdown <= 0:
+        command_line.error(f"--idle-shutdown must be more than 0 seconds, not {options.idle_shutdown:g}")
+    pace = environment.get("LOCAL_API_MOCK_STEP_SECONDS", "0")
+    try:
+        step_seconds = float(pace)
+    except ValueError:
+        command_line.error(f"LOCAL_API_MOCK_STEP_SECONDS must be a number of seconds, not {pace!r}")
+    return Settings(
+        data_dir=options.data_dir.resolve(), cache_dir=options.cache_dir.resolve(), host=options.host, port=options.port,
+        engine=default_engine() if options.engine == "auto" else options.engine, api_key=key, base_model=options.base_model,
+        idle_shutdown=options.idle_shutdown, mock_step_seconds=step_seconds)

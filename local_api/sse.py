@@ -1,0 +1,45 @@
+"""Server-sent events as the hosted API sends them: `data: {json}` lines, the last one `data: [DONE]`."""
+
+import json
+import logging
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from typing import Any
+
+from fastapi.responses import StreamingResponse
+
+from local_api.engines.protocols import AdapterError, EngineError
+from local_api.errors import ApiError, InvalidRequest
+
+log = logging.getLogger(__name__)
+
+
+def from_engine(error: Exception) -> ApiError:
+    """The refusal that stands for an engine's error."""
+    if isinstance(error, AdapterError):
+        log.error("%s", error)  # it names files on the server's disk, which are not the client's business
+        return ApiError("The files of this model are damaged or missing: delete it and train it again. "
+                        "The server's log tells more.", code="model_unavailable")
+    return InvalidRequest(str(error))
+
+
+async def stream(chunks: AsyncIterator[dict[str, Any]]) -> StreamingResponse:
+    """The response that sends `chunks`. Waits for the first one, so that what is refused is refused with its status."""
+    first = await anext(chunks)
+    return StreamingResponse(events(first, chunks), media_type="text/event-stream", headers={"cache-control": "no-cache"})
+
+
+async def events(first: dict[str, Any], chunks: AsyncIterator[dict[str, Any]]) -> AsyncIterator[str]:
+    async with aclosing(chunks):
+        yield event(first)
+        try:
+            async for chunk in chunks:
+                yield event(chunk)
+        except EngineError as error:  # too late for a status: the client reads the envelope from the stream
+            yield event(from_engine(error).envelope())
+            return
+    yield "data: [DONE]\n\n"
+
+
+def event(data: dict[str, Any]) -> str:
+    return f"data: {json.dumps(data, ensure_ascii=False, separators=(',', ':'))}\n\n"

@@ -1,0 +1,87 @@
+"""The SQLite connection: one a thread, write-ahead log, short transactions.
+
+    with database.transaction() as connection:      # begins at once as a writer; rolled back when the block raises
+        connection.execute("update ...")
+    rows = database.rows("select ... where id = ?", job_id)
+"""
+
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from local_api.store.migrations import migrate
+
+WAIT_FOR_LOCK_SECONDS = 30
+
+
+class Database:
+    """A database file. `full` synchronisation: what was acknowledged survives a power cut, not only a crash."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._local = threading.local()
+        self._all: list[sqlite3.Connection] = []
+        self._guard = threading.Lock()
+        migrate(self.connection, path)
+
+    @property
+    def connection(self) -> sqlite3.Connection:
+        connection = getattr(self._local, "connection", None)
+        if connection is None:
+            # Closing happens from another thread than the one that opened it, at shutdown alone.
+            connection = sqlite3.connect(self.path, timeout=WAIT_FOR_LOCK_SECONDS, isolation_level=None,
+                                         check_same_thread=False)
+            connection.row_factory = sqlite3.Row
+            connection.execute("pragma journal_mode = wal")
+            connection.execute("pragma synchronous = full")
+            connection.execute("pragma foreign_keys = on")
+            self._local.connection = connection
+            with self._guard:
+                self._all.append(connection)
+        return connection
+
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """A write transaction. A transaction inside a transaction of the same thread joins the outer one."""
+        connection = self.connection
+        if connection.in_transaction:
+            yield connection
+            return
+        connection.execute("begin immediate")
+        try:
+            yield connection
+        except BaseException:
+            connection.execute("rollback")
+            raise
+        connection.execute("commit")
+
+    def rows(self, sql: str, *values: object) -> list[sqlite3.Row]:
+        return self.connection.execute(sql, values).fetchall()
+
+    def row(self, sql: str, *values: object) -> sqlite3.Row | None:
+        return self.connection.execute(sql, values).fetchone()
+
+    def page(self, table: str, where: str, values: list[object], *, limit: int, after: str | None,
+             ascending: bool = False) -> tuple[list[sqlite3.Row], bool]:
+        """A page of `table` in the order of its `seq`, after the row whose id is `after`; and whether more follow.
+
+        An `after` that is not there gives LookupError. `table` and `where` are ours, never a client's text.
+        """
+        if after is not None:
+            anchor = self.row(f"select seq from {table} where id = ?", after)
+            if anchor is None:
+                raise LookupError(after)
+            where += f" and seq {'>' if ascending else '<'} ?"
+            values = [*values, anchor["seq"]]
+        order = "asc" if ascending else "desc"
+        found = self.rows(f"select * from {table} where {where} order by seq {order} limit ?", *values, limit + 1)
+        return found[:limit], len(found) > limit
+
+    def close(self) -> None:
+        with self._guard:
+            for connection in self._all:
+                connection.close()
+            self._all.clear()
+        self._local = threading.local()

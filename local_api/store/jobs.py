@@ -1,0 +1,123 @@
+"""Fine-tuning jobs: rows with legal transitions. A job is claimed by an update and never deleted to be run.
+
+    job = jobs.claim(token)                       # the next queued job, now running, or None
+    jobs.move(job["id"], "succeeded", claim=token, fine_tuned_model=name)
+
+The process that trains holds the claim's token and names it with each write: once the job was taken from it (paused,
+cancelled, claimed anew after a crash) its writes raise ClaimLost.
+"""
+
+import json
+import secrets
+import sqlite3
+from collections.abc import Callable
+from typing import Any
+
+from local_api.errors import Conflict, NotFound
+from local_api.store.db import Database
+from local_api.store.ids import new_id
+
+TRANSITIONS: dict[str, set[str]] = {
+    "validating_files": {"queued", "paused", "failed", "cancelled"},
+    "queued": {"running", "paused", "failed", "cancelled"},
+    "running": {"queued", "paused", "succeeded", "failed", "cancelled"},
+    "paused": {"validating_files", "queued", "cancelled"},
+    "succeeded": set(),
+    "failed": set(),
+    "cancelled": set(),
+}
+ENDED = frozenset(status for status, following in TRANSITIONS.items() if not following)
+
+
+class ClaimLost(RuntimeError):
+    """Somebody else decides about this job now: stop without another word."""
+
+
+class Jobs:
+    def __init__(self, db: Database, clock: Callable[[], float]) -> None:
+        self.db, self.clock = db, clock
+
+    def add(self, project: str, **columns: Any) -> sqlite3.Row:
+        """A new job in `validating_files`. Columns as in the schema; dictionaries are kept as JSON."""
+        values = {"id": new_id("ftjob-"), "project": project, "status": "validating_files",
+                  "created_at": int(self.clock()), **columns}
+        names = ", ".join(values)
+        with self.db.transaction() as connection:
+            connection.execute(f"insert into jobs ({names}) values ({', '.join('?' * len(values))})",
+                               [as_column(value) for value in values.values()])
+        return self.get(project, values["id"])
+
+    def get(self, project: str, identifier: str) -> sqlite3.Row:
+        row = self.db.row("select * from jobs where id = ? and project = ?", identifier, project)
+        if row is None:
+            raise NotFound(f"Could not find fine-tuning job: {identifier}", param="fine_tuning_job_id",
+                           code="fine_tune_not_found")
+        return row
+
+    def page(self, project: str, *, metadata: dict[str, str] | None, limit: int,
+             after: str | None) -> tuple[list[sqlite3.Row], bool]:
+        """Newest first. `metadata`: only jobs that carry all of these pairs; an empty one, only jobs without any."""
+        where, values = "project = ?", [project]
+        if metadata is not None and not metadata:
+            where += " and metadata is null"
+        for key, value in (metadata or {}).items():
+            where += " and exists (select 1 from json_each(jobs.metadata) where key = ? and value = ?)"
+            values += [key, value]
+        return self.db.page("jobs", where, values, limit=limit, after=after)
+
+    def with_status(self, status: str) -> list[sqlite3.Row]:
+        """In the order in which their turn comes."""
+        return self.db.rows("select * from jobs where status = ? order by queued_at, seq", status)
+
+    def unfinished(self) -> int:
+        """Jobs that still have work to be done without anybody's doing: paused ones do not count."""
+        return self.db.row("select count(*) from jobs where status in ('validating_files', 'queued', 'running')")[0]
+
+    def claim(self) -> sqlite3.Row | None:
+        """The job whose turn it is, now running under a new claim; None if the queue is empty."""
+        with self.db.transaction() as connection:
+            waiting = self.with_status("queued")
+            if not waiting:
+                return None
+            job = waiting[0]
+            connection.execute("update jobs set status = 'running', claim = ?, started_at = coalesce(started_at, ?) "
+                               "where id = ? and status = 'queued'",
+                               (secrets.token_hex(16), self.clock(), job["id"]))
+            return self.get(job["project"], job["id"])
+
+    def move(self, identifier: str, status: str, *, claim: str | None = None, **columns: Any) -> sqlite3.Row:
+        """Change the status, and columns with it. Raises Conflict if the job's status does not allow that.
+
+        `claim`: the token of the process that writes; ClaimLost if the job is no longer its own.
+        """
+        with self.db.transaction() as connection:
+            job = connection.execute("select * from jobs where id = ?", (identifier,)).fetchone()
+            if claim is not None:
+                self.check_claim(identifier, claim)
+            if status not in TRANSITIONS[job["status"]]:
+                raise Conflict(f"Job {identifier} is {job['status']}: it cannot become {status}.", code="invalid_job_status")
+            values = {"status": status, **columns}
+            if status != "running":
+                values["claim"] = None
+            if status == "queued":
+                values["queued_at"] = columns.get("queued_at", self.clock())
+            if status in ENDED:
+                values["finished_at"] = int(self.clock())
+            assignments = ", ".join(f"{name} = ?" for name in values)
+            connection.execute(f"update jobs set {assignments} where id = ?",
+                               [*map(as_column, values.values()), identifier])
+            return self.get(job["project"], identifier)
+
+    def check_claim(self, identifier: str, claim: str) -> None:
+        """Raise ClaimLost unless the job is running under this claim. Call it inside the transaction that writes."""
+        row = self.db.row("select 1 from jobs where id = ? and status = 'running' and claim = ?", identifier, claim)
+        if row is None:
+            raise ClaimLost(identifier)
+
+    def note_crash(self, identifier: str, crashes: int) -> None:
+        with self.db.transaction() as connection:
+            connection.execute("update jobs set crashes = ? where id = ?", (crashes, identifier))
+
+
+def as_column(value: Any) -> Any:
+    return json.dumps(value) if isinstance(value, dict) else value

@@ -1,0 +1,153 @@
+"""Takes jobs from the queue: validates what is new, trains one job at a time in a child process, recovers what died.
+
+    worker = Worker(settings, store, engine); worker.start(); worker.wake(); worker.stop()
+
+Knows no HTTP. The routes change rows and call `wake`; a job that is no longer running has its child killed.
+"""
+
+import json
+import logging
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+
+from local_api.engines.protocols import Engine
+from local_api.settings import Settings
+from local_api.store import Store
+from local_api.store.jobs import ENDED
+from local_api.worker.run_job import INTERNAL_ERROR
+from local_api.worker.validation import end, validate_job
+
+log = logging.getLogger(__name__)
+POLL_SECONDS = 0.1
+CRASHES_ALLOWED = 3  # in a row, without one training step in between
+
+
+class Worker:
+    """Two threads: one validates, one trains."""
+
+    def __init__(self, settings: Settings, store: Store, engine: Engine) -> None:
+        self.settings, self.store, self.engine = settings, store, engine
+        self._stopping = threading.Event()
+        self._news = [threading.Event(), threading.Event()]
+        self._threads = [threading.Thread(target=self._loop, args=(news, action), name=name, daemon=True)
+                         for news, name, action in zip(self._news, ("validate", "train"),
+                                                       (self._validate_next, self._train_next), strict=True)]
+
+    def start(self) -> None:
+        self.recover()
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self) -> None:
+        """Kill the training process, if any; its job is queued again and goes on when a server starts next."""
+        self._stopping.set()
+        self.wake()
+        for thread in self._threads:
+            thread.join()
+
+    def wake(self) -> None:
+        """There may be something to do."""
+        for news in self._news:
+            news.set()
+
+    def recover(self) -> None:
+        """After a start: what a dead server left running is queued again; contents that no row names are deleted."""
+        for job in self.store.jobs.with_status("running"):
+            self._requeue(job, "The server was restarted; the job goes on from its last checkpoint")
+        self.store.contents.drop_unused(self.store.files.used(), self.store.models.used())
+        work = self.store.data_dir / "work"
+        for folder in work.iterdir() if work.exists() else ():
+            job = self.store.db.row("select status from jobs where id = ?", folder.name)
+            if job is None or job["status"] in ENDED:
+                shutil.rmtree(folder)
+
+    def _loop(self, news: threading.Event, action: Callable[[], bool]) -> None:
+        while not self._stopping.is_set():
+            news.clear()
+            try:
+                if action():
+                    continue
+            except sqlite3.Error:
+                log.exception("the database did not answer; trying again")
+                self._stopping.wait(1)
+            news.wait()
+
+    def _validate_next(self) -> bool:
+        waiting = self.store.jobs.with_status("validating_files")
+        if not waiting:
+            return False
+        try:
+            validate_job(self.store, self.engine, waiting[0])
+        except Exception:
+            log.exception("validation of %s failed", waiting[0]["id"])
+            end(self.store, waiting[0], {"code": "internal_error", "message": INTERNAL_ERROR, "param": None})
+        self._news[1].set()
+        return True
+
+    def _train_next(self) -> bool:
+        job = self.store.jobs.claim()
+        if job is None:
+            return False
+        code = self._run_child(job)
+        current = self.store.jobs.get(job["project"], job["id"])
+        if current["status"] in ENDED:
+            shutil.rmtree(self.store.work_dir(job["id"]), ignore_errors=True)
+        elif current["claim"] == job["claim"]:
+            if self._stopping.is_set():
+                self._requeue(current, "The server was stopped; the job goes on from its last checkpoint")
+            else:
+                self._after_crash(current, code)
+        return True
+
+    def _run_child(self, job: sqlite3.Row) -> int:
+        """Train `job` in a child. Returns its exit status; the child is killed when the job is no longer its own."""
+        child = subprocess.Popen([sys.executable, "-m", "local_api.worker.process", job["id"], job["claim"]],
+                                 stdin=subprocess.PIPE)
+        try:
+            child.stdin.write(json.dumps(self._child_settings()).encode() + b"\n")
+            child.stdin.flush()
+        except BrokenPipeError:
+            return child.wait()
+        while child.poll() is None:
+            if self._stopping.is_set() or not self._still_claimed(job):
+                child.kill()
+                break
+            try:
+                child.wait(POLL_SECONDS)
+            except subprocess.TimeoutExpired:
+                continue
+        child.stdin.close()
+        return child.wait()
+
+    def _child_settings(self) -> dict[str, object]:
+        settings = self.settings
+        return {"data_dir": str(settings.data_dir), "cache_dir": str(settings.cache_dir), "engine": settings.engine,
+                "organization": settings.organization, "options": settings.engine_options}
+
+    def _still_claimed(self, job: sqlite3.Row) -> bool:
+        """Whether the child may go on: it trains under its claim, or has just ended the job itself and is about to leave."""
+        row = self.store.db.row("select status, claim from jobs where id = ?", job["id"])
+        return row["claim"] == job["claim"] or row["status"] in ("succeeded", "failed")
+
+    def _requeue(self, job: sqlite3.Row, message: str) -> None:
+        with self.store.db.transaction():
+            self.store.jobs.move(job["id"], "queued", queued_at=job["queued_at"])
+            if self.store.steps.last(job["id"]) is not None:
+                self.store.events.add(job["id"], f"again-{job['claim']}", message, level="warn")
+
+    def _after_crash(self, job: sqlite3.Row, code: int) -> None:
+        """The child died by itself: try again from the last checkpoint, a limited number of times without progress."""
+        reason = signal.Signals(-code).name if code < 0 else f"status {code}"
+        crashes = job["crashes"] + 1
+        if crashes >= CRASHES_ALLOWED:
+            end(self.store, job, {"code": "training_process_died", "param": None, "message": (
+                f"The training process died {crashes} times in a row without a step done (last: {reason}). "
+                "A machine short of memory kills it like this: try a smaller batch size or shorter examples.")})
+            return
+        self.store.jobs.note_crash(job["id"], crashes)
+        self._requeue(job, f"The training process died ({reason}); the job goes on from its last checkpoint")

@@ -1,0 +1,146 @@
+"""Trains one claimed job and registers what came out. Runs in the child process; may be killed at any moment.
+
+Every write names the claim, so a process that outlived its job writes nothing; every event has a key, so what is
+repeated after a crash is told once.
+"""
+
+import dataclasses
+import errno
+import io
+import json
+import shutil
+import sqlite3
+import traceback
+
+from local_api.engines.protocols import (
+    CheckpointReport,
+    Engine,
+    EngineError,
+    Hyperparameters,
+    StepReport,
+    TrainingSpec,
+)
+from local_api.store import Store
+from local_api.store.ids import model_name
+from local_api.store.jobs import ClaimLost
+from local_api.training_files import InvalidTrainingFile
+from local_api.worker.results import metrics, results_file
+from local_api.worker.validation import load_examples
+
+INTERNAL_ERROR = "The local API met an error of its own; its log tells more."
+
+
+class JobRun:
+    """One run of one job under one claim."""
+
+    def __init__(self, store: Store, engine: Engine, job: sqlite3.Row, organization: str) -> None:
+        self.store, self.engine, self.job = store, engine, job
+        self.id, self.claim, self.organization = job["id"], job["claim"], organization
+        self.name = self.model_name()
+        self.last: tuple[int, str] | None = None  # step and adapter of the last checkpoint
+
+    def run(self) -> None:
+        """To the end, or until the claim is lost. Only a failure of this program itself raises."""
+        try:
+            for report in self.engine.trainer().train(self.spec()):
+                if isinstance(report, StepReport):
+                    self.step(report)
+                else:
+                    self.checkpoint(report)
+            self.succeed()
+        except ClaimLost:
+            return
+        except (EngineError, InvalidTrainingFile) as error:
+            self.fail("training_failed", str(error))
+        except OSError as error:
+            if error.errno != errno.ENOSPC:
+                raise
+            self.fail("disk_full", "The disk of the local API is full: free some space and start the job again.")
+        except Exception:
+            traceback.print_exc()  # the server's log; a client never sees it
+            self.fail("internal_error", INTERNAL_ERROR)
+        shutil.rmtree(self.store.work_dir(self.id), ignore_errors=True)
+
+    def spec(self) -> TrainingSpec:
+        job = self.job
+        with self.store.db.transaction():
+            self.store.jobs.check_claim(self.id, self.claim)
+            self.store.events.add(self.id, "started", "Fine-tuning job started")
+        work_dir = self.store.work_dir(self.id)
+        work_dir.mkdir(parents=True, exist_ok=True)
+        return TrainingSpec(
+            base_model=job["base_model"], examples=load_examples(self.store, job, "training"),
+            validation=load_examples(self.store, job, "validation"), method=job["method"],
+            hyperparameters=Hyperparameters(**json.loads(job["resolved"])), seed=job["seed"], work_dir=work_dir,
+            start_from=self.store.contents.adapter(job["start_from"]) if job["start_from"] else None)
+
+    def step(self, report: StepReport) -> None:
+        row = dataclasses.asdict(report)
+        values = metrics(row)
+        message = f"Step {report.step}/{report.total_steps}: training loss={report.train_loss:.2f}"
+        valid_loss = report.full_valid_loss if report.full_valid_loss is not None else report.valid_loss
+        if valid_loss is not None:
+            message += f", validation loss={valid_loss:.2f}"
+        with self.store.db.transaction():
+            self.store.jobs.check_claim(self.id, self.claim)
+            if self.store.steps.add(self.id, report.step, row):
+                self.store.jobs.note_crash(self.id, 0)
+            self.store.events.add(self.id, f"step-{report.step}", message,
+                                  data={**values, "total_steps": report.total_steps})
+
+    def checkpoint(self, report: CheckpointReport) -> None:
+        adapter = self.store.contents.keep_adapter(report.adapter)
+        self.last = report.step, adapter
+        name = f"{self.name}:ckpt-step-{report.step}"
+        row = self.store.steps.at(self.id, report.step)
+        with self.store.db.transaction():
+            self.store.jobs.check_claim(self.id, self.claim)
+            self.register(name, adapter, "checkpoint")
+            self.store.checkpoints.add(self.id, report.step, model=name, metrics=metrics(row))
+            self.store.events.add(self.id, f"checkpoint-{report.step}",
+                                  f"Checkpoint created at step {report.step} with Snapshot ID: {name}")
+
+    def succeed(self) -> None:
+        adapter = self.final_adapter()
+        reports = self.store.steps.all(self.id)
+        content = results_file(reports)
+        with self.store.contents.receive(io.BytesIO(content)) as path:
+            sha256 = self.store.contents.keep(path)
+        with self.store.db.transaction():
+            self.store.jobs.check_claim(self.id, self.claim)
+            file = self.store.files.add(self.job["project"], filename="step_metrics.csv", purpose="fine-tune-results",
+                                        bytes=len(content), sha256=sha256)
+            self.register(self.name, adapter, "model")
+            self.store.events.add(self.id, "model", f"New fine-tuned model created: {self.name}")
+            self.store.jobs.move(self.id, "succeeded", claim=self.claim, fine_tuned_model=self.name, result_file=file["id"],
+                                 trained_tokens=reports[-1]["elapsed_tokens"])
+            self.store.events.add(self.id, "succeeded", "The job has successfully completed")
+
+    def fail(self, code: str, message: str) -> None:
+        with self.store.db.transaction():
+            try:
+                self.store.jobs.move(self.id, "failed", claim=self.claim,
+                                     error={"code": code, "message": message, "param": None})
+            except ClaimLost:
+                return
+            self.store.events.add(self.id, "failed", f"The job failed: {message}", level="error")
+
+    def register(self, name: str, adapter: str, kind: str) -> None:
+        self.store.models.add(name, project=self.job["project"], base_model=self.job["base_model"], adapter=adapter,
+                              job_id=self.id, parent=self.job["model"], kind=kind)
+
+    def model_name(self) -> str:
+        """The name of the model to be: kept by the first checkpoint, so that a run after a crash goes on under it."""
+        checkpoint = self.store.checkpoints.last(self.id)
+        if checkpoint is not None:
+            return checkpoint["model"].rsplit(":ckpt-step-", 1)[0]
+        return model_name(self.job["base_model"], self.organization, self.job["suffix"])
+
+    def final_adapter(self) -> str:
+        """The adapter of the last checkpoint, made by this run or by one before a crash."""
+        if self.last is not None:
+            return self.last[1]
+        checkpoint = self.store.checkpoints.last(self.id)
+        if checkpoint is None:
+            raise EngineError("training ended without a checkpoint")
+        return self.store.models.get(self.job["project"], checkpoint["model"])["adapter"]

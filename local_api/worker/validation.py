@@ -1,0 +1,67 @@
+"""The first leg of a job: are its files what the method needs? Ends in `queued` with numbers for "auto", or in `failed`."""
+
+import dataclasses
+import json
+import sqlite3
+
+from local_api.engines.protocols import Engine, Example
+from local_api.errors import Conflict
+from local_api.store import Store
+from local_api.training_files import InvalidTrainingFile, read_examples
+from local_api.worker.hyperparameters import resolve
+
+MINIMUM_EXAMPLES = 10
+
+
+def validate_job(store: Store, engine: Engine, job: sqlite3.Row) -> None:
+    """Check both files of a job in `validating_files`, then queue it or fail it with the reason."""
+    store.events.add(job["id"], "validating", f"Validating training file: {job['training_file']}" + (
+        f" and validation file: {job['validation_file']}" if job["validation_file"] else ""))
+    param = "training_file"
+    try:
+        examples = load_examples(store, job, "training")
+        check_lengths(engine, job["base_model"], examples)
+        if job["validation_sha256"]:
+            param = "validation_file"
+            check_lengths(engine, job["base_model"], load_examples(store, job, "validation"))
+    except InvalidTrainingFile as error:
+        code = error.code if param == "training_file" else error.code.replace("training", "validation")
+        end(store, job, {"code": code, "message": str(error), "param": param})
+        return
+    hyperparameters = resolve(json.loads(job["requested"]), len(examples))
+    with store.db.transaction():
+        try:
+            store.jobs.move(job["id"], "queued", resolved=dataclasses.asdict(hyperparameters))
+        except Conflict:  # cancelled or paused in the meantime
+            return
+        store.events.add(job["id"], "validated", "Files validated, moving job to queued state")
+
+
+def load_examples(store: Store, job: sqlite3.Row, which: str) -> list[Example]:
+    """The examples of a job's training or validation file; none where it has no such file."""
+    sha256 = job[f"{which}_sha256"]
+    if sha256 is None:
+        return []
+    minimum = MINIMUM_EXAMPLES if which == "training" else 1
+    return read_examples(store.contents.file(sha256), method=job["method"], minimum=minimum,
+                         what=f"{which.capitalize()} file")
+
+
+def check_lengths(engine: Engine, base_model: str, examples: list[Example]) -> None:
+    """Raise InvalidTrainingFile for the first example that is longer than the model can be trained on."""
+    limit = next(model for model in engine.base_models() if model.id == base_model).max_training_tokens
+    tokenizer = engine.tokenizer(base_model)
+    for number, example in enumerate(examples, start=1):
+        tokens = tokenizer.n_training_tokens(example)
+        if tokens > limit:
+            raise InvalidTrainingFile(f"Example {number} (line {example.line}) has {tokens:,} tokens, more than the {limit:,} "
+                                      f"that {base_model} is trained on: shorten it or split it.")
+
+
+def end(store: Store, job: sqlite3.Row, error: dict[str, str | None]) -> None:
+    with store.db.transaction():
+        try:
+            store.jobs.move(job["id"], "failed", error=error)
+        except Conflict:
+            return
+        store.events.add(job["id"], "failed", f"The job failed: {error['message']}", level="error")

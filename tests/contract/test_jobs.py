@@ -1,0 +1,130 @@
+"""Fine-tuning jobs through the official client."""
+
+import base64
+import csv
+import io
+
+import openai
+import pytest
+
+MESSAGES = ["Created fine-tuning job: ", "Validating training file: ", "Files validated, moving job to queued state",
+            "Fine-tuning job started", "Checkpoint created at step ", "New fine-tuned model created: ft:",
+            "The job has successfully completed"]
+
+
+def test_a_finished_job_shows_what_was_trained_and_how(client, job, base):
+    assert job.object == "fine_tuning.job" and job.id.startswith("ftjob-")
+    assert job.fine_tuned_model.startswith(f"ft:{base}:local:colours:") and len(job.fine_tuned_model.rsplit(":", 1)[1]) == 8
+    assert job.method.supervised.hyperparameters.n_epochs == 4 and job.hyperparameters.batch_size == 8
+    assert job.hyperparameters.learning_rate_multiplier == 0.1, "auto is resolved and reported"
+    assert job.trained_tokens > 48 * 4 and job.finished_at >= job.created_at and job.seed == 7
+    assert job.metadata == {"course": "colours"} and job.error is None and job.estimated_finish is None
+
+
+def test_events_tell_the_story_that_people_know_oldest_last(client, job):
+    events = list(client.fine_tuning.jobs.list_events(job.id, limit=100))
+    told = [event.message for event in reversed(events)]
+    positions = [next(i for i, message in enumerate(told) if message.startswith(start)) for start in MESSAGES]
+    assert positions == sorted(positions)
+    steps = [event for event in events if event.type == "metrics"]
+    assert len(steps) == 24 and sorted(event.data["step"] for event in steps) == list(range(1, 25))
+    assert all(event.data["total_steps"] == 24 and event.data["train_loss"] >= 0 for event in steps)
+    assert {"full_valid_loss", "full_valid_mean_token_accuracy"} <= set(steps[0].data), "the last step saw all of the validation file"
+
+
+def test_paging_through_events_neither_loses_nor_repeats_one(client, job):
+    whole = [event.id for event in client.fine_tuning.jobs.list_events(job.id, limit=100)]
+    pages = [event.id for event in client.fine_tuning.jobs.list_events(job.id, limit=3)]
+    assert pages == whole and len(set(whole)) == len(whole)
+
+
+def test_the_result_file_has_a_row_for_each_step(client, job):
+    content = base64.b64decode(client.files.content(job.result_files[0]).read()).decode()
+    rows = list(csv.DictReader(io.StringIO(content)))
+    assert list(rows[0]) == ["step", "train_loss", "train_accuracy", "valid_loss", "valid_mean_token_accuracy"]
+    assert [int(row["step"]) for row in rows] == list(range(1, 25))
+    assert all(0 <= float(row["train_accuracy"]) <= 1 for row in rows)
+    assert float(rows[-1]["train_loss"]) < float(rows[0]["train_loss"])
+    assert all(rows[last]["valid_loss"] for last in (5, 11, 17, 23)), "validated at the end of each epoch"
+
+
+def test_the_last_three_epochs_leave_checkpoints_that_answer(client, job):
+    checkpoints = list(client.fine_tuning.jobs.checkpoints.list(job.id))
+    assert [checkpoint.step_number for checkpoint in checkpoints] == [24, 18, 12]
+    for checkpoint in checkpoints:
+        assert checkpoint.fine_tuned_model_checkpoint == f"{job.fine_tuned_model}:ckpt-step-{checkpoint.step_number}"
+        assert checkpoint.metrics.full_valid_loss is not None and checkpoint.metrics.step == checkpoint.step_number
+        answer = client.completions.create(model=checkpoint.fine_tuned_model_checkpoint, prompt="ruby number 9\n\n###\n\n", max_tokens=3)
+        assert answer.choices[0].text
+
+
+def test_the_fine_tuned_model_has_learnt_the_task(client, job):
+    answer = client.completions.create(model=job.fine_tuned_model, prompt=["moss number 6\n\n###\n\n", "sky number 6\n\n###\n\n"],
+                                       max_tokens=4, temperature=0, stop="\n")
+    assert [choice.text for choice in answer.choices] == [" green", " blue"]
+
+
+def test_training_goes_on_from_a_fine_tuned_model(client, job, tools):
+    file = tools.upload(client, tools.jsonl(tools.colour_rows(12)))
+    again = client.fine_tuning.jobs.create(model=job.fine_tuned_model, training_file=file.id, hyperparameters={"n_epochs": 1})
+    ended = tools.finished(client, again.id)
+    assert ended.status == "succeeded" and ended.model == job.fine_tuned_model
+    first = next(event for event in client.fine_tuning.jobs.list_events(ended.id, limit=100) if event.data.get("step") == 1)
+    fresh = [event for event in client.fine_tuning.jobs.list_events(job.id, limit=100) if event.data.get("step") == 1]
+    assert first.data["train_loss"] < fresh[0].data["train_loss"], "it starts from what was learnt"
+
+
+def test_jobs_are_listed_newest_first_and_by_metadata(client, job, base, tools):
+    file = tools.upload(client, tools.jsonl(tools.colour_rows(12)))
+    other = client.fine_tuning.jobs.create(model=base, training_file=file.id, hyperparameters={"n_epochs": 1})
+    listed = [found.id for found in client.fine_tuning.jobs.list()]
+    assert listed.index(other.id) < listed.index(job.id)
+    assert [found.id for found in client.fine_tuning.jobs.list(metadata={"course": "colours"})] == [job.id]
+    page = client.fine_tuning.jobs.list(limit=1)
+    assert len(page.data) == 1 and page.has_more
+    tools.finished(client, other.id)
+
+
+@pytest.mark.parametrize(("change", "param"), [
+    ({"model": "no-such-model"}, "model"),
+    ({"training_file": "file-nothere"}, "training_file"),
+    ({"suffix": "x" * 65}, "suffix"),
+    ({"hyperparameters": {"n_epochs": 51}}, "hyperparameters.n_epochs"),
+    ({"hyperparameters": {"batch_size": 0}}, "hyperparameters.batch_size"),
+    ({"hyperparameters": {"n_epochs": "many"}}, "hyperparameters.n_epochs"),
+    ({"hyperparameters": {"learning_rate_multiplier": 0}}, "hyperparameters.learning_rate_multiplier"),
+    ({"method": {"type": "supervised", "supervised": {"hyperparameters": {"batch_size": 257}}}},
+     "method.supervised.hyperparameters.batch_size"),
+    ({"method": {"type": "supervised", "supervised": {"hyperparameters": {"epochs": 2}}}},
+     "method.supervised.hyperparameters.epochs"),
+    ({"method": {"type": "reinforcement"}}, "method.type"),
+    ({"integrations": [{"type": "wandb", "wandb": {"project": "x"}}]}, "integrations"),
+    ({"extra_body": {"colour": "red"}}, "colour"),
+    ({"seed": -1}, "seed"),
+])
+def test_what_cannot_be_trained_is_refused_naming_the_field(client, job, base, change, param):
+    with pytest.raises(openai.APIStatusError) as refusal:
+        client.fine_tuning.jobs.create(**{"model": base, "training_file": job.training_file, **change})
+    assert refusal.value.status_code in (400, 404)
+    assert refusal.value.body["param"] == param and refusal.value.body["message"]
+
+
+def test_a_job_of_nobody_is_not_found(client):
+    for call in (client.fine_tuning.jobs.retrieve, client.fine_tuning.jobs.cancel, client.fine_tuning.jobs.pause,
+                 client.fine_tuning.jobs.resume, client.fine_tuning.jobs.list_events, client.fine_tuning.jobs.checkpoints.list):
+        with pytest.raises(openai.NotFoundError, match="Could not find fine-tuning job: ftjob-nothere"):
+            call("ftjob-nothere")
+
+
+def test_a_job_that_ended_cannot_be_cancelled(client, job):
+    with pytest.raises(openai.ConflictError, match="is succeeded"):
+        client.fine_tuning.jobs.cancel(job.id)
+
+
+def test_the_same_seed_gives_the_same_result_file_and_another_seed_another(client, job, base, tools):
+    def results(seed: int) -> bytes:
+        again = client.fine_tuning.jobs.create(model=base, training_file=job.training_file, validation_file=job.validation_file,
+                                               seed=seed, hyperparameters={"n_epochs": 4, "batch_size": 8})
+        return client.files.content(tools.finished(client, again.id).result_files[0]).read()
+    assert results(7) == client.files.content(job.result_files[0]).read()
+    assert results(8) != results(7)
