@@ -1,7 +1,7 @@
 """A server that dies, a training process that dies, a job that is cancelled or paused in the middle."""
 
-import os
 import signal
+import sqlite3
 import time
 
 import openai
@@ -132,7 +132,7 @@ def test_an_orderly_stop_lets_the_job_go_on_later(make_server, tools):
 def test_a_second_server_on_the_same_folder_is_refused(make_server):
     first = make_server().start()
     second = make_server()
-    with pytest.raises(AssertionError, match="(?s)status 3.*A server is already running on"):
+    with pytest.raises(AssertionError, match=r"(?s)status 3.*A server is already running on"):
         second.start()
     assert first.client().models.list().data
 
@@ -166,12 +166,11 @@ def test_other_machines_are_let_in_only_with_a_key_of_ones_own(make_server):
 def test_a_port_that_is_taken_is_named(make_server):
     first = make_server().start()
     port = first.url.rsplit(":", 1)[1]
-    with pytest.raises(AssertionError, match=f"port {port} .* cannot be used"):
+    with pytest.raises(AssertionError, match=rf"port {port} .* cannot be used"):
         make_server("other").start("--port", port)
 
 
 def test_a_database_from_the_future_is_refused_with_advice(make_server):
-    import sqlite3
     server = make_server()
     server.data_dir.mkdir()
     with sqlite3.connect(server.data_dir / "local_api.sqlite3") as connection:
@@ -186,7 +185,7 @@ def test_what_a_dead_server_left_half_received_is_swept_away(make_server, tools)
     server.kill()
     for stray in ("incoming/half", "files/nobody", "adapters/nobody"):
         (server.data_dir / stray).write_bytes(b"x")
-    os.makedirs(server.data_dir / "work" / "ftjob-gone")
+    (server.data_dir / "work" / "ftjob-gone").mkdir(parents=True)
     server.start()
     assert server.client().files.content(kept.id).read()
     for folder, left in (("incoming", 0), ("files", 1), ("adapters", 0), ("work", 0)):
