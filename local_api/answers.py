@@ -19,6 +19,7 @@ from local_api.errors import InvalidRequest, ModelNotFound
 from local_api.wire import in_range
 
 MAX_STOPS = 4
+MAX_ID_DIGITS = 9
 MAX_CHOICES = 128
 LIMITS = {"temperature": (0, 2), "top_p": (0, 1), "presence_penalty": (-2, 2), "frequency_penalty": (-2, 2),
           "n": (1, MAX_CHOICES), "best_of": (1, 20), "seed": (-(2**63), 2**63 - 1)}
@@ -85,7 +86,7 @@ def sampling(body: dict[str, Any]) -> dict[str, Any]:
 def logit_bias(given: dict[str, float]) -> dict[int, float]:
     result = {}
     for token, bias in given.items():
-        if not token.isdecimal():
+        if not (token.isascii() and token.isdecimal() and len(token) <= MAX_ID_DIGITS):
             raise InvalidRequest(f"logit_bias maps token ids to numbers; {token!r} is no token id.", param="logit_bias")
         in_range(bias, f"logit_bias.{token}", -100, 100)
         result[int(token)] = bias
@@ -96,7 +97,7 @@ def room_for(target: Target, prompt: Sequence[int], max_tokens: int | None, *, d
     """How many tokens the answer may have. Raises InvalidRequest when prompt and answer do not fit into the context."""
     limit = target.base.context_length
     in_range(max_tokens, "max_tokens", 0, float("inf"))
-    wanted = min(default, limit - len(prompt)) if max_tokens is None else max_tokens
+    wanted = max(1, min(default, limit - len(prompt))) if max_tokens is None else max_tokens
     if len(prompt) + max(1, wanted) > limit:
         raise InvalidRequest(
             f"This model's maximum context length is {limit} tokens, however you requested {len(prompt) + wanted} tokens "

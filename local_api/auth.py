@@ -37,11 +37,11 @@ class Keys:
 def key_in(data_dir: Path) -> str:
     """The key kept in a data directory, made at first use, readable by its owner alone."""
     path = data_dir / "api_key"
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        return path.read_text(encoding="ascii").strip()
+    if path.exists() and (kept := path.read_text(encoding="utf-8").strip()):
+        return kept
     key = "sk-local-" + secrets.token_urlsafe(24)
+    # An empty file is what a full disk left: nobody could get in with that.
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w", encoding="ascii") as file:
         file.write(key + "\n")
     return key

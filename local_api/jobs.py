@@ -99,11 +99,12 @@ def add(store: Store, project: str, columns: dict[str, Any], *, seed: int) -> Ro
     return job
 
 
-def move(here: Context, project: str, job_id: str, status: str, message: str) -> dict[str, Any]:
-    """Change a job's status on its owner's word. Raises Conflict where that is not possible."""
+def move(here: Context, project: str, job_id: str, status: str, message: str, *,
+         expected: str | None = None) -> dict[str, Any]:
+    """Change a job's status (from `expected` alone) on its owner's word. Raises Conflict where that is not possible."""
     with here.store.db.transaction():
         job = here.store.jobs.get(project, job_id)
-        moved = here.store.jobs.move(job["id"], status)
+        moved = here.store.jobs.move(job["id"], status, expected=expected)
         last = here.store.events.page(job["id"], limit=1, after=None)[0]
         here.store.events.add(job["id"], f"{status}-after-{last[0]['id']}", message)
     here.wake()
@@ -113,7 +114,8 @@ def move(here: Context, project: str, job_id: str, status: str, message: str) ->
 def resume(here: Context, project: str, job_id: str) -> dict[str, Any]:
     """A paused job goes back to where it was: to validation, or to the queue."""
     job = here.store.jobs.get(project, job_id)
-    return move(here, project, job_id, "queued" if job["resolved"] else "validating_files", "The job was resumed")
+    return move(here, project, job_id, "queued" if job["resolved"] else "validating_files", "The job was resumed",
+                expected="paused")
 
 
 def metadata_filter(query: Mapping[str, str]) -> dict[str, str] | None:

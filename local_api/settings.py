@@ -50,7 +50,7 @@ class Settings:
 def parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
     """The command line; defaults come from the environment."""
     result = argparse.ArgumentParser(prog="python -m local_api", description="The local fine-tuning API.")
-    result.add_argument("--data-dir", type=Path, default=Path(environment.get("LOCAL_API_DATA_DIR", ".local_api")),
+    result.add_argument("--data-dir", type=Path, default=Path(environment.get("LOCAL_API_DATA_DIR") or ".local_api"),
                         help="where files, jobs and models are kept (default: %(default)s)")
     result.add_argument("--host", default="127.0.0.1",
                         help="address to listen on (default: this machine alone; elsewhere LOCAL_API_KEY must be set)")
@@ -71,7 +71,7 @@ def from_command_line(arguments: Sequence[str] | None = None, environment: Mappi
     """Settings, or SystemExit with status 2 and a message that names the option."""
     command_line = parser(environment)
     options = command_line.parse_args(arguments)
-    key = environment.get("LOCAL_API_KEY") or None
+    key = environment.get("LOCAL_API_KEY", "").strip() or None  # a key read from a file ends in a newline
     if options.host not in LOOPBACK and key is None:
         command_line.error(f"--host {options.host} lets other machines in: set LOCAL_API_KEY to a key of your own first")
     if not 0 <= options.port <= 65535:

@@ -8,8 +8,8 @@ from typing import Any
 
 from fastapi.responses import StreamingResponse
 
-from local_api.engines.protocols import AdapterError, EngineError
-from local_api.errors import ApiError, InvalidRequest
+from local_api.engines.protocols import AdapterError, EngineError, Stopped
+from local_api.errors import ApiError, InvalidRequest, Unavailable
 
 log = logging.getLogger(__name__)
 
@@ -20,6 +20,8 @@ def from_engine(error: Exception) -> ApiError:
         log.error("%s", error)  # it names files on the server's disk, which are not the client's business
         return ApiError("The files of this model are damaged or missing: delete it and train it again. "
                         "The server's log tells more.", code="model_unavailable")
+    if isinstance(error, Stopped):
+        return Unavailable("The server is shutting down: ask again once it runs.", headers={"retry-after": "5"})
     return InvalidRequest(str(error))
 
 

@@ -14,6 +14,8 @@ from typing import Any, Literal
 from local_api.engines.protocols import Chat, Example, Preference, PromptCompletion
 
 ROLES = ("system", "developer", "user", "assistant", "tool", "function")
+# The last two come with an answer of the chat endpoint, which people append to the conversation as it is.
+KEYS_OF_A_MESSAGE = {"role", "content", "name", "weight", "tool_calls", "tool_call_id", "function_call", "refusal", "annotations"}
 MAX_LINE_BYTES = 8 * 1024 * 1024
 FORMATS = {PromptCompletion: "fine-tune-completion", Chat: "fine-tune-chat", Preference: "fine-tune-preference"}
 EXPECTED = "Unexpected file format, expected either prompt/completion pairs or chat messages"
@@ -120,6 +122,8 @@ def read_row(row: dict[str, Any], line: int, place: str) -> Example:
         messages = read_messages(row["messages"], f"{place}: messages")
         if not any(message["role"] == "assistant" and message.get("weight", 1) for message in messages):
             raise InvalidTrainingFile(f"{place}: messages hold no assistant message to learn from (with a weight other than 0).")
+        if row.get("tools") is not None:
+            check_dictionaries(row["tools"], f"{place}: tools")
         return Chat(messages, tools=row.get("tools"), line=line)
     if "input" in row:
         return read_preference(row, line, place)
@@ -169,7 +173,11 @@ def check_message(message: object, place: str) -> None:
     role = message["role"]
     if role not in ROLES:
         raise InvalidTrainingFile(f"{place}: role must be one of {', '.join(ROLES)}, not {role!r}.")
-    only(message, place, {"role", "content", "name", "weight", "tool_calls", "tool_call_id", "function_call", "refusal"})
+    only(message, place, KEYS_OF_A_MESSAGE)
+    if message.get("weight", 0) is None:
+        del message["weight"]  # not given, which engines take for 1
+    if message.get("tool_calls") is not None:
+        check_dictionaries(message["tool_calls"], f"{place}: tool_calls")
     weight = message.get("weight")
     if weight is not None and (role != "assistant" or isinstance(weight, bool) or weight not in (0, 1)):
         raise InvalidTrainingFile(f"{place}: weight belongs to assistant messages and is 0 or 1, not {weight!r} on {role}.")
@@ -184,6 +192,12 @@ def check_message(message: object, place: str) -> None:
         raise InvalidTrainingFile(f"{place}: content must be a string, not {kind(content)}.")
     elif not content and role == "assistant":
         raise InvalidTrainingFile(f"{place}: content is empty: an assistant message needs something to say.")
+
+
+def check_dictionaries(value: object, place: str) -> None:
+    if not isinstance(value, list) or not all(isinstance(element, dict) for element in value):
+        raise InvalidTrainingFile(f"{place} must be a list of dictionaries, not {kind(value)}"
+                                  f"{' of something else' if isinstance(value, list) else ''}.")
 
 
 def text_field(row: dict[str, Any], name: str, place: str) -> str:

@@ -45,9 +45,12 @@ class Body:
                 raise UnsupportedParameter(f"{name} is not supported by the local API: leave it out.", param=name)
         try:
             validated = self.adapter.validate_python(body)
+            stray = unknown(body, validated)
         except ValidationError as error:
             refuse(error)
-        if stray := unknown(body, validated):
+        except RecursionError:
+            raise InvalidRequest("The JSON body of your request is nested too deeply.") from None
+        if stray:
             raise InvalidRequest(f"Unrecognized request argument supplied: {stray}", param=stray, code="unknown_parameter")
         return validated
 
@@ -102,13 +105,17 @@ def unknown(given: Any, validated: Any, place: str = "") -> str | None:
 
 
 def in_range(value: float | None, name: str, low: float, high: float, *, above: bool = False) -> None:
-    """Raise InvalidRequest if the field `name` lies outside its limits; `above`: low itself is out. None is fine."""
+    """Raise InvalidRequest if the field `name` is not finite or lies outside its limits; `above`: low itself is out.
+
+    None is fine.
+    """
     if value is None:
         return
-    if not (value > low if above else value >= low) or value > high:
+    if not (value > low if above else value >= low) or value > high or value == math.inf:
         limits = f"more than {low:g}" if above else f"at least {low:g}"
         limits += "" if math.isinf(high) else f" and at most {high:g}"
-        raise InvalidRequest(f"Invalid value for '{name}': must be {limits}, not {value:g}.", param=name, code="invalid_value")
+        met = f"{value}"[:40]  # a JSON number may have thousands of digits
+        raise InvalidRequest(f"Invalid value for '{name}': must be {limits}, not {met}.", param=name, code="invalid_value")
 
 
 def body_of(parameters: type, *, honoured: set[str], **adapted: Any) -> Body:

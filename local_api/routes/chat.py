@@ -1,6 +1,7 @@
 """`/v1/chat/completions`: messages in, a message out; plain and streamed."""
 
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from typing import Any
 
 from fastapi import APIRouter, Depends, Request
@@ -94,15 +95,16 @@ async def chunks(here: Context, requests: list[GenerationRequest], head: dict[st
     include_usage = bool(options.get("include_usage"))
     head = {**head, "object": "chat.completion.chunk", **({"usage": None} if include_usage else {})}
     n_tokens, begun = 0, set()
-    async for index, piece in pieces_of_all(here.generator, requests):
-        n_tokens += piece.n_tokens
-        if index not in begun:
-            begun.add(index)
-            yield {**head, "choices": [delta(index, {"role": "assistant", "content": "", "refusal": None})]}
-        if piece.text or piece.tokens:
-            yield {**head, "choices": [delta(index, {"content": piece.text}, piece)]}
-        if piece.finish_reason:
-            yield {**head, "choices": [delta(index, {}, reason=piece.finish_reason)]}
+    async with aclosing(pieces_of_all(here.generator, requests)) as pieces:  # a client that leaves frees its slots at once
+        async for index, piece in pieces:
+            n_tokens += piece.n_tokens
+            if index not in begun:
+                begun.add(index)
+                yield {**head, "choices": [delta(index, {"role": "assistant", "content": "", "refusal": None})]}
+            if piece.text or piece.tokens:
+                yield {**head, "choices": [delta(index, {"content": piece.text}, piece)]}
+            if piece.finish_reason:
+                yield {**head, "choices": [delta(index, {}, reason=piece.finish_reason)]}
     if include_usage:
         yield {**head, "choices": [], "usage": usage(len(requests[0].prompt), n_tokens)}
 

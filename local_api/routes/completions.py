@@ -1,6 +1,7 @@
 """`/v1/completions`: text in, text out; plain and streamed."""
 
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
 
@@ -148,11 +149,12 @@ async def chunks(here: Context, order: Order, head: dict[str, Any], options: dic
         for index in range(len(order.requests)):
             written[index] = len(text := order.texts[index // order.n])
             yield {**head, **usage_field, "choices": [{"index": index, "text": text, "logprobs": None, "finish_reason": None}]}
-    async for index, piece in pieces_of_all(here.generator, order.requests):
-        n_tokens += piece.n_tokens
-        logprobs = shape_logprobs(list(piece.tokens), order.logprobs, written[index]) if piece.tokens else None
-        written[index] += len(piece.text)
-        yield {**head, **usage_field, "choices": [{"index": index, "text": piece.text, "logprobs": logprobs,
-                                                   "finish_reason": piece.finish_reason}]}
+    async with aclosing(pieces_of_all(here.generator, order.requests)) as pieces:  # a client that leaves frees its slots at once
+        async for index, piece in pieces:
+            n_tokens += piece.n_tokens
+            logprobs = shape_logprobs(list(piece.tokens), order.logprobs, written[index]) if piece.tokens else None
+            written[index] += len(piece.text)
+            yield {**head, **usage_field, "choices": [{"index": index, "text": piece.text, "logprobs": logprobs,
+                                                       "finish_reason": piece.finish_reason}]}
     if usage_field:
         yield {**head, "choices": [], "usage": usage(order.prompt_tokens, n_tokens)}

@@ -19,8 +19,9 @@ router = APIRouter(prefix="/v1/fine_tuning/jobs")
 def create_job(request: Request, raw: bytes = Depends(raw_body), project: str = Depends(project)) -> dict[str, Any]:
     here = context(request)
     body = FINE_TUNING_JOBS.read(raw)
-    order = rules.check(body, here.store, here.engine, project)
-    job = rules.add(here.store, project, order, seed=body.get("seed", secrets.randbelow(2**31)))
+    with here.store.db.transaction():  # a deletion of the files waits until the job names them
+        order = rules.check(body, here.store, here.engine, project)
+        job = rules.add(here.store, project, order, seed=body.get("seed", secrets.randbelow(2**31)))
     here.wake()
     return rules.shape(here, job)
 

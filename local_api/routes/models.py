@@ -43,9 +43,10 @@ def delete_model(request: Request, name: str, project: str = Depends(project)) -
     here = context(request)
     if any(model["id"] == name for model in provided(here)):
         raise Forbidden(f"The model {name} comes with the server: only fine-tuned models can be deleted.", param="model")
-    unused = here.store.models.delete(project, name)
-    if unused is not None:
-        folder = here.store.contents.adapter(unused)
-        here.generator.forget(folder)
-        drop_contents(folder)
+    with here.store.db.transaction():  # a job that comes to the same adapter waits, and then keeps it anew
+        unused = here.store.models.delete(project, name)
+        if unused is not None:
+            folder = here.store.contents.adapter(unused)
+            here.generator.forget(folder)
+            drop_contents(folder)
     return {"id": name, "object": "model", "deleted": True}

@@ -16,16 +16,23 @@ from local_api.store.jobs import Jobs
 from local_api.store.models import Models
 from local_api.store.steps import Steps
 
-__all__ = ["Store"]
+__all__ = ["ForeignDirectory", "Store"]
+DATABASE = "local_api.sqlite3"
+
+
+class ForeignDirectory(OSError):
+    """The data directory holds somebody else's files under our folders' names: they would be swept away as unused."""
 
 
 class Store:
     """One data directory. Safe to use from several threads and processes at once."""
 
     def __init__(self, data_dir: Path, clock: Callable[[], float]) -> None:
+        """Raises ForeignDirectory, DatabaseTooNew, or sqlite3.DatabaseError for a file that is no database."""
         data_dir.mkdir(parents=True, exist_ok=True)
+        refuse_foreign(data_dir)
         self.data_dir = data_dir
-        self.db = Database(data_dir / "local_api.sqlite3")
+        self.db = Database(data_dir / DATABASE)
         self.contents = Contents(data_dir)
         self.files = Files(self.db, clock)
         self.events = Events(self.db, clock)
@@ -40,3 +47,14 @@ class Store:
 
     def close(self) -> None:
         self.db.close()
+
+
+def refuse_foreign(data_dir: Path) -> None:
+    """Raise ForeignDirectory where our folders have contents but there is no database that could name them."""
+    if (data_dir / DATABASE).exists():
+        return
+    for name in ("files", "adapters", "incoming", "work"):
+        folder = data_dir / name
+        if folder.is_dir() and any(folder.iterdir()):
+            raise ForeignDirectory(f"{data_dir} is no data directory of the local API: it has no {DATABASE}, yet {name}/ is not "
+                                   "empty. Choose another folder with --data-dir; what is there would be deleted as unused")

@@ -15,17 +15,18 @@ class Checkpoints:
     def __init__(self, db: Database, clock: Callable[[], float]) -> None:
         self.db, self.clock = db, clock
 
-    def add(self, job_id: str, step: int, *, model: str, metrics: dict[str, Any]) -> list[str]:
-        """Keep a checkpoint, drop those older than the last three. Returns the names of the models dropped with them."""
+    def add(self, job_id: str, step: int, *, model: str, metrics: dict[str, Any]) -> set[str]:
+        """Keep a checkpoint, drop those older than the last three. Returns the adapters of the models dropped with them."""
         with self.db.transaction() as connection:
             connection.execute(
                 "insert or ignore into checkpoints (id, job_id, step, model, metrics, created_at) values (?, ?, ?, ?, ?, ?)",
                 (new_id("ftckpt_"), job_id, step, model, json.dumps(metrics), int(self.clock())))
-            old = connection.execute("select id, model from checkpoints where job_id = ? order by step desc limit -1 offset ?",
-                                     (job_id, KEPT)).fetchall()
+            old = connection.execute(
+                "select checkpoints.id, model, adapter from checkpoints left join models on models.id = model "
+                "where checkpoints.job_id = ? order by step desc limit -1 offset ?", (job_id, KEPT)).fetchall()
             connection.executemany("delete from checkpoints where id = ?", [(row["id"],) for row in old])
             connection.executemany("delete from models where id = ? and kind = 'checkpoint'", [(row["model"],) for row in old])
-            return [row["model"] for row in old]
+            return {row["adapter"] for row in old if row["adapter"] is not None}  # none: its owner deleted the model
 
     def page(self, job_id: str, *, limit: int, after: str | None) -> tuple[list[sqlite3.Row], bool]:
         """Newest first."""

@@ -7,6 +7,7 @@
 
 import sqlite3
 import threading
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,31 +17,39 @@ from local_api.store.migrations import migrate
 WAIT_FOR_LOCK_SECONDS = 30
 
 
+class Held:
+    """A thread's connection, closed when the thread ends: a server's threads come and go, open files must not add up."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self.connection = connection
+        self.close = weakref.finalize(self, connection.close)
+
+
 class Database:
     """A database file. `full` synchronisation: what was acknowledged survives a power cut, not only a crash."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._local = threading.local()
-        self._all: list[sqlite3.Connection] = []
+        self._all: weakref.WeakSet[Held] = weakref.WeakSet()
         self._guard = threading.Lock()
         migrate(self.connection, path)
 
     @property
     def connection(self) -> sqlite3.Connection:
-        connection = getattr(self._local, "connection", None)
-        if connection is None:
-            # Closing happens from another thread than the one that opened it, at shutdown alone.
+        held = getattr(self._local, "held", None)
+        if held is None:
+            # Closing may happen in another thread than the one that opened it: at shutdown, or after its thread's end.
             connection = sqlite3.connect(self.path, timeout=WAIT_FOR_LOCK_SECONDS, isolation_level=None,
                                          check_same_thread=False)
             connection.row_factory = sqlite3.Row
             connection.execute("pragma journal_mode = wal")
             connection.execute("pragma synchronous = full")
             connection.execute("pragma foreign_keys = on")
-            self._local.connection = connection
+            self._local.held = held = Held(connection)
             with self._guard:
-                self._all.append(connection)
-        return connection
+                self._all.add(held)
+        return held.connection
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
@@ -52,10 +61,11 @@ class Database:
         connection.execute("begin immediate")
         try:
             yield connection
+            connection.execute("commit")
         except BaseException:
-            connection.execute("rollback")
+            if connection.in_transaction:  # a full disk may have ended it already
+                connection.execute("rollback")
             raise
-        connection.execute("commit")
 
     def rows(self, sql: str, *values: object) -> list[sqlite3.Row]:
         return self.connection.execute(sql, values).fetchall()
@@ -67,10 +77,11 @@ class Database:
              ascending: bool = False) -> tuple[list[sqlite3.Row], bool]:
         """A page of `table` in the order of its `seq`, after the row whose id is `after`; and whether more follow.
 
-        An `after` that is not there gives LookupError. `table` and `where` are ours, never a client's text.
+        An `after` that is not there, or does not fit `where`, gives LookupError. `table` and `where` are ours, never a
+        client's text.
         """
         if after is not None:
-            anchor = self.row(f"select seq from {table} where id = ?", after)
+            anchor = self.row(f"select seq from {table} where {where} and id = ?", *values, after)
             if anchor is None:
                 raise LookupError(after)
             where += f" and seq {'>' if ascending else '<'} ?"
@@ -81,7 +92,7 @@ class Database:
 
     def close(self) -> None:
         with self._guard:
-            for connection in self._all:
-                connection.close()
+            for held in self._all:
+                held.close()
             self._all.clear()
         self._local = threading.local()

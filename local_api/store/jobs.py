@@ -85,16 +85,18 @@ class Jobs:
                                (secrets.token_hex(16), self.clock(), job["id"]))
             return self.get(job["project"], job["id"])
 
-    def move(self, identifier: str, status: str, *, claim: str | None = None, **columns: Any) -> sqlite3.Row:
+    def move(self, identifier: str, status: str, *, claim: str | None = None, expected: str | None = None,
+             **columns: Any) -> sqlite3.Row:
         """Change the status, and columns with it. Raises Conflict if the job's status does not allow that.
 
-        `claim`: the token of the process that writes; ClaimLost if the job is no longer its own.
+        `claim`: the token of the process that writes; ClaimLost if the job is no longer its own. `expected`: the only
+        status that this change is meant for.
         """
         with self.db.transaction() as connection:
             job = connection.execute("select * from jobs where id = ?", (identifier,)).fetchone()
             if claim is not None:
                 self.check_claim(identifier, claim)
-            if status not in TRANSITIONS[job["status"]]:
+            if status not in TRANSITIONS[job["status"]] or (expected is not None and job["status"] != expected):
                 raise Conflict(f"Job {identifier} is {job['status']}: it cannot become {status}.", code="invalid_job_status")
             values = {"status": status, **columns}
             if status != "running":

@@ -5,6 +5,7 @@
 Knows no HTTP. The routes change rows and call `wake`; a job that is no longer running has its child killed.
 """
 
+import contextlib
 import json
 import logging
 import shutil
@@ -18,12 +19,13 @@ from collections.abc import Callable
 from local_api.engines.protocols import Engine
 from local_api.settings import Settings
 from local_api.store import Store
-from local_api.store.jobs import ENDED
+from local_api.store.jobs import ENDED, ClaimLost
 from local_api.worker.run_job import INTERNAL_ERROR
 from local_api.worker.validation import end, validate_job
 
 log = logging.getLogger(__name__)
 POLL_SECONDS = 0.1
+RETRY_SECONDS = 1.0
 CRASHES_ALLOWED = 3  # in a row, without one training step in between
 
 
@@ -57,25 +59,33 @@ class Worker:
 
     def recover(self) -> None:
         """After a start: what a dead server left running is queued again; contents that no row names are deleted."""
-        for job in self.store.jobs.with_status("running"):
-            self._requeue(job, "The server was restarted; the job goes on from its last checkpoint")
+        self._requeue_running("The server was restarted; the job goes on from its last checkpoint")
         self.store.contents.drop_unused(self.store.files.used(), self.store.models.used())
+        self._sweep()
+
+    def _requeue_running(self, message: str) -> None:
+        for job in self.store.jobs.with_status("running"):
+            self._requeue(job, message)
+
+    def _sweep(self) -> None:
+        """Delete the working folders of jobs that ended: cancelled while they were paused or waiting, say."""
         work = self.store.data_dir / "work"
         for folder in work.iterdir() if work.exists() else ():
             job = self.store.db.row("select status from jobs where id = ?", folder.name)
             if job is None or job["status"] in ENDED:
-                shutil.rmtree(folder)
+                shutil.rmtree(folder, ignore_errors=True)
 
     def _loop(self, news: threading.Event, action: Callable[[], bool]) -> None:
         while not self._stopping.is_set():
-            news.clear()
             try:
                 if action():
                     continue
-            except sqlite3.Error:
-                log.exception("the database did not answer; trying again")
-                self._stopping.wait(1)
+            except Exception:  # a database that does not answer, no memory for a child: the thread must outlive it
+                log.exception("the worker met an error; trying again")
+                self._stopping.wait(RETRY_SECONDS)
+                continue
             news.wait()
+            news.clear()  # after the wait, never before the work: news that came during it would be lost
 
     def _validate_next(self) -> bool:
         waiting = self.store.jobs.with_status("validating_files")
@@ -83,6 +93,8 @@ class Worker:
             return False
         try:
             validate_job(self.store, self.engine, waiting[0])
+        except sqlite3.OperationalError:  # busy or full: no fault of the job
+            raise
         except Exception:
             log.exception("validation of %s failed", waiting[0]["id"])
             end(self.store, waiting[0], {"code": "internal_error", "message": INTERNAL_ERROR, "param": None})
@@ -90,14 +102,14 @@ class Worker:
         return True
 
     def _train_next(self) -> bool:
+        self._sweep()
+        self._requeue_running("Training was interrupted; the job goes on from its last checkpoint")  # by an error in here
         job = self.store.jobs.claim()
         if job is None:
             return False
         code = self._run_child(job)
         current = self.store.jobs.get(job["project"], job["id"])
-        if current["status"] in ENDED:
-            shutil.rmtree(self.store.work_dir(job["id"]), ignore_errors=True)
-        elif current["claim"] == job["claim"]:
+        if current["claim"] == job["claim"]:
             if self._stopping.is_set():
                 self._requeue(current, "The server was stopped; the job goes on from its last checkpoint")
             else:
@@ -109,20 +121,18 @@ class Worker:
         child = subprocess.Popen([sys.executable, "-m", "local_api.worker.process", job["id"], job["claim"]],
                                  stdin=subprocess.PIPE)
         try:
-            child.stdin.write(json.dumps(self._child_settings()).encode() + b"\n")
-            child.stdin.flush()
-        except BrokenPipeError:
-            return child.wait()
-        while child.poll() is None:
-            if self._stopping.is_set() or not self._still_claimed(job):
-                child.kill()
-                break
-            try:
-                child.wait(POLL_SECONDS)
-            except subprocess.TimeoutExpired:
-                continue
-        child.stdin.close()
-        return child.wait()
+            with contextlib.suppress(BrokenPipeError):  # it died at once
+                child.stdin.write(json.dumps(self._child_settings()).encode() + b"\n")
+                child.stdin.flush()
+            while child.poll() is None and not self._stopping.is_set() and self._still_claimed(job):
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    child.wait(POLL_SECONDS)
+        finally:
+            child.kill()  # nothing to one that has ended
+            with contextlib.suppress(BrokenPipeError):
+                child.stdin.close()
+            code = child.wait()
+        return code
 
     def _child_settings(self) -> dict[str, object]:
         settings = self.settings
@@ -135,8 +145,12 @@ class Worker:
         return row["claim"] == job["claim"] or row["status"] in ("succeeded", "failed")
 
     def _requeue(self, job: sqlite3.Row, message: str) -> None:
+        """Queue a running job again, unless its owner paused or cancelled it in the meantime."""
         with self.store.db.transaction():
-            self.store.jobs.move(job["id"], "queued", queued_at=job["queued_at"])
+            try:
+                self.store.jobs.move(job["id"], "queued", claim=job["claim"], queued_at=job["queued_at"])
+            except ClaimLost:
+                return
             if self.store.steps.last(job["id"]) is not None:
                 self.store.events.add(job["id"], f"again-{job['claim']}", message, level="warn")
 

@@ -7,6 +7,7 @@ is empty where a step had no validation.
 import base64
 import csv
 import io
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -44,5 +45,7 @@ def metrics(report: Mapping[str, Any]) -> dict[str, float]:
     names = {"train_loss": "train_loss", "train_mean_token_accuracy": "train_accuracy", "valid_loss": "valid_loss",
              "valid_mean_token_accuracy": "valid_accuracy", "full_valid_loss": "full_valid_loss",
              "full_valid_mean_token_accuracy": "full_valid_accuracy"}
-    found = {name: report[source] for name, source in names.items() if report.get(source) is not None}
+    # A diverged run has a loss that is no number: JSON has no word for it, so it is left out.
+    found = {name: report[source] for name, source in names.items()
+             if report.get(source) is not None and math.isfinite(report[source])}
     return {"step": report["step"], **{name: round(value, DIGITS) for name, value in found.items()}}

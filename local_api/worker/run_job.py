@@ -42,14 +42,22 @@ class JobRun:
     def run(self) -> None:
         """To the end, or until the claim is lost. Only a failure of this program itself raises."""
         try:
+            self.train()
+        except ClaimLost:  # the working folder belongs to whoever goes on with the job
+            return
+        shutil.rmtree(self.store.work_dir(self.id), ignore_errors=True)
+
+    def train(self) -> None:
+        """Train and register, or fail the job. Raises ClaimLost."""
+        try:
             for report in self.engine.trainer().train(self.spec()):
                 if isinstance(report, StepReport):
                     self.step(report)
                 else:
                     self.checkpoint(report)
             self.succeed()
-        except ClaimLost:
-            return
+        except (ClaimLost, sqlite3.OperationalError):  # a database that is busy or full: another process tries again
+            raise
         except (EngineError, InvalidTrainingFile) as error:
             self.fail("training_failed", str(error))
         except OSError as error:
@@ -59,7 +67,6 @@ class JobRun:
         except Exception:
             traceback.print_exc()  # the server's log; a client never sees it
             self.fail("internal_error", INTERNAL_ERROR)
-        shutil.rmtree(self.store.work_dir(self.id), ignore_errors=True)
 
     def spec(self) -> TrainingSpec:
         job = self.job
@@ -89,25 +96,26 @@ class JobRun:
                                   data={**values, "total_steps": report.total_steps})
 
     def checkpoint(self, report: CheckpointReport) -> None:
-        adapter = self.store.contents.keep_adapter(report.adapter)
-        self.last = report.step, adapter
         name = f"{self.name}:ckpt-step-{report.step}"
         row = self.store.steps.at(self.id, report.step)
-        with self.store.db.transaction():
+        with self.store.db.transaction():  # a deletion of the same content waits until a row names it
             self.store.jobs.check_claim(self.id, self.claim)
+            adapter = self.store.contents.keep_adapter(report.adapter)
             self.register(name, adapter, "checkpoint")
-            self.store.checkpoints.add(self.id, report.step, model=name, metrics=metrics(row))
+            dropped = self.store.checkpoints.add(self.id, report.step, model=name, metrics=metrics(row))
             self.store.events.add(self.id, f"checkpoint-{report.step}",
                                   f"Checkpoint created at step {report.step} with Snapshot ID: {name}")
+            for unused in dropped - self.store.models.used():
+                shutil.rmtree(self.store.contents.adapter(unused), ignore_errors=True)
+        self.last = report.step, adapter
 
     def succeed(self) -> None:
         adapter = self.final_adapter()
         reports = self.store.steps.all(self.id)
         content = results_file(reports)
-        with self.store.contents.receive(io.BytesIO(content)) as path:
-            sha256 = self.store.contents.keep(path)
-        with self.store.db.transaction():
+        with self.store.contents.receive(io.BytesIO(content)) as path, self.store.db.transaction():
             self.store.jobs.check_claim(self.id, self.claim)
+            sha256 = self.store.contents.keep(path)
             file = self.store.files.add(self.job["project"], filename="step_metrics.csv", purpose="fine-tune-results",
                                         bytes=len(content), sha256=sha256)
             self.register(self.name, adapter, "model")
@@ -118,11 +126,7 @@ class JobRun:
 
     def fail(self, code: str, message: str) -> None:
         with self.store.db.transaction():
-            try:
-                self.store.jobs.move(self.id, "failed", claim=self.claim,
-                                     error={"code": code, "message": message, "param": None})
-            except ClaimLost:
-                return
+            self.store.jobs.move(self.id, "failed", claim=self.claim, error={"code": code, "message": message, "param": None})
             self.store.events.add(self.id, "failed", f"The job failed: {message}", level="error")
 
     def register(self, name: str, adapter: str, kind: str) -> None:

@@ -4,9 +4,10 @@ import dataclasses
 import json
 import sqlite3
 
-from local_api.engines.protocols import Engine, Example
+from local_api.engines.protocols import Engine, EngineError, Example
 from local_api.errors import Conflict
 from local_api.store import Store
+from local_api.store.jobs import ClaimLost
 from local_api.training_files import InvalidTrainingFile, read_examples
 from local_api.worker.hyperparameters import resolve
 
@@ -28,10 +29,13 @@ def validate_job(store: Store, engine: Engine, job: sqlite3.Row) -> None:
         code = error.code if param == "training_file" else error.code.replace("training", "validation")
         end(store, job, {"code": code, "message": str(error), "param": param})
         return
+    except EngineError as error:
+        end(store, job, {"code": "validation_failed", "message": str(error), "param": None})
+        return
     hyperparameters = resolve(json.loads(job["requested"]), len(examples))
     with store.db.transaction():
         try:
-            store.jobs.move(job["id"], "queued", resolved=dataclasses.asdict(hyperparameters))
+            store.jobs.move(job["id"], "queued", expected="validating_files", resolved=dataclasses.asdict(hyperparameters))
         except Conflict:  # cancelled or paused in the meantime
             return
         store.events.add(job["id"], "validated", "Files validated, moving job to queued state")
@@ -48,20 +52,27 @@ def load_examples(store: Store, job: sqlite3.Row, which: str) -> list[Example]:
 
 
 def check_lengths(engine: Engine, base_model: str, examples: list[Example]) -> None:
-    """Raise InvalidTrainingFile for the first example that is longer than the model can be trained on."""
-    limit = next(model for model in engine.base_models() if model.id == base_model).max_training_tokens
-    tokenizer = engine.tokenizer(base_model)
+    """Raise InvalidTrainingFile for the first example that the model cannot be trained on, being too long for it, say."""
+    limits = {model.id: model.max_training_tokens for model in engine.base_models()}
+    if base_model not in limits:  # the server was started anew with another engine or base model
+        raise EngineError(f"this server ({engine.name} engine) does not have the base model {base_model}, it has "
+                          f"{', '.join(limits)}: create the job again for one of these")
+    limit, tokenizer = limits[base_model], engine.tokenizer(base_model)
     for number, example in enumerate(examples, start=1):
-        tokens = tokenizer.n_training_tokens(example)
+        try:
+            tokens = tokenizer.n_training_tokens(example)
+        except EngineError as error:
+            raise InvalidTrainingFile(f"Example {number} (line {example.line}): {error}") from None
         if tokens > limit:
             raise InvalidTrainingFile(f"Example {number} (line {example.line}) has {tokens:,} tokens, more than the {limit:,} "
                                       f"that {base_model} is trained on: shorten it or split it.")
 
 
 def end(store: Store, job: sqlite3.Row, error: dict[str, str | None]) -> None:
+    """Fail a job that is still where `job` shows it; what its owner did in the meantime stands."""
     with store.db.transaction():
         try:
-            store.jobs.move(job["id"], "failed", error=error)
-        except Conflict:
+            store.jobs.move(job["id"], "failed", claim=job["claim"], expected=job["status"], error=error)
+        except (Conflict, ClaimLost):
             return
         store.events.add(job["id"], "failed", f"The job failed: {error['message']}", level="error")

@@ -3,7 +3,7 @@
 import base64
 import struct
 
-import httpx
+import httpx2
 import openai
 import pytest
 
@@ -11,7 +11,7 @@ import pytest
 def test_the_base_model_is_listed_first_and_fine_tunes_after_the_others(client, job, server):
     listed = [model.id for model in client.models.list()]
     assert not listed[0].startswith("ft:") and job.fine_tuned_model in listed[2:]
-    assert httpx.get(f"{server.url}/health").json()["base_model"] == listed[0]
+    assert httpx2.get(f"{server.url}/health").json()["base_model"] == listed[0]
     assert not any(":ckpt-step-" in name for name in listed)
 
 
@@ -84,14 +84,14 @@ def test_a_model_is_used_for_what_it_is(client, base):
 def test_without_the_key_nothing_is_told(server, header):
     headers = {"authorization": header} if header else {}
     for path in ("models", "files", "fine_tuning/jobs", "models/x"):
-        answer = httpx.get(f"{server.url}/v1/{path}", headers=headers)
+        answer = httpx2.get(f"{server.url}/v1/{path}", headers=headers)
         assert answer.status_code == 401 and answer.json()["error"]["code"] == "invalid_api_key"
     for path in ("completions", "chat/completions", "embeddings", "files", "fine_tuning/jobs"):
-        assert httpx.post(f"{server.url}/v1/{path}", headers=headers, content=b"{}").status_code == 401
+        assert httpx2.post(f"{server.url}/v1/{path}", headers=headers, content=b"{}").status_code == 401
 
 
 def test_health_needs_no_key_and_says_what_runs(server):
-    health = httpx.get(f"{server.url}/health").json()
+    health = httpx2.get(f"{server.url}/health").json()
     assert health["status"] == "ok" and health["engine"] == server.engine and health["queue_length"] == 0
     assert health["instance"] == server.discovered()["instance"]
 
@@ -104,7 +104,7 @@ def test_health_needs_no_key_and_says_what_runs(server):
     ("GET", "fine_tuning/jobs?limit=0", b"", 400), ("GET", "files?order=sideways", b"", 400),
 ])
 def test_every_refusal_comes_in_the_envelope(server, client, method, path, content, status):
-    answer = httpx.request(method, f"{server.url}/v1/{path}", content=content,
+    answer = httpx2.request(method, f"{server.url}/v1/{path}", content=content,
                            headers={"authorization": f"Bearer {client.api_key}", "content-type": "application/json"})
     assert answer.status_code == status, answer.text
     assert set(answer.json()) == {"error"} and set(answer.json()["error"]) == {"message", "type", "param", "code"}

@@ -25,7 +25,7 @@ NEIGHBOURS = 16
 # validation loss after four epochs, and one that still falls from epoch to epoch.
 SHARPNESS = 2
 TRUST = 20.0
-Neighbour = tuple[int, float]  # number of an entry, similarity of its prompt
+Neighbour = tuple[int, float]  # number of an entry, similarity of its prompt ** SHARPNESS
 Vote = tuple[float, tuple[int, ...]]  # weight, the tokens that it stands for
 
 
@@ -62,12 +62,13 @@ class Model:
         self._ngrams.add(self.entries[number].tokens, weight)
 
     def neighbours(self, prompt: str) -> list[Neighbour]:
-        return self._index.search(prompt, NEIGHBOURS)
+        return [(number, similarity**SHARPNESS) for number, similarity in self._index.search(prompt, NEIGHBOURS)]
 
     def votes(self, neighbours: Sequence[Neighbour]) -> list[Vote]:
         """The answers of the neighbours seen so far; an answer that was taken back has a weight below zero."""
-        return [(self.counts[number] * similarity**SHARPNESS, self.entries[number].tokens)
-                for number, similarity in neighbours if self.counts[number]]
+        counts, entries = self.counts, self.entries
+        return [(counts[number] * nearness, entries[number].tokens)
+                for number, nearness in neighbours if counts[number]]
 
     def score(self, tokens: Sequence[int], neighbours: Sequence[Neighbour]) -> Score:
         """Score an answer, each token given those before it. The token predicted is the likeliest of the commonest ones:

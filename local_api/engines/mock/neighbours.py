@@ -1,7 +1,8 @@
 """Which training prompts are like this one: cosine similarity over words weighted by how rare they are (IDF).
 
-Knows nothing of completions or tokens. Exact for files of up to POSTINGS prompts; in larger ones a word that is in more
-prompts than that points to POSTINGS of them, spread evenly over the file, so that a search stays quick.
+Knows nothing of completions or tokens. Exact for files of up to POSTINGS prompts. In larger ones a word that is in more
+prompts than that points to POSTINGS of them, spread evenly over the file, and a search reads its rarest words until they
+have pointed to BUDGET prompts, so that it stays quick.
 
     index = PromptIndex(["Where is my parcel?", "I want my money back"])
     index.search("where is the parcel", k=1)  # [(0, similarity)]
@@ -14,6 +15,7 @@ from math import log, sqrt
 import numpy as np
 
 POSTINGS = 512
+BUDGET = 2048
 _WORD = re.compile(r"\w+|[^\w\s]{2,}")
 
 
@@ -49,15 +51,25 @@ class PromptIndex:
     def search(self, prompt: str, k: int) -> list[tuple[int, float]]:
         """Up to k (number of the prompt, similarity in (0, 1]), most alike first, earlier ones first among equals."""
         asked = words(prompt)
-        found = [self._postings[word] for word in asked if word in self._postings]
+        found = self._found(asked)
         if not found:
             return []
         norm = sqrt(sum(self._idf.get(word, self._most) ** 2 for word in asked))
-        scores = np.bincount(np.concatenate([numbers for numbers, _ in found]),
-                             np.concatenate([weights for _, weights in found]))
-        near = np.flatnonzero(scores)
+        numbers = np.concatenate([numbers for numbers, _ in found])
+        scores = np.bincount(numbers, np.concatenate([weights for _, weights in found]))
+        near = np.flatnonzero(scores > 0)  # much quicker than np.unique(numbers)
+        values = scores[near]
         if len(near) > k:  # keep those that tie with the k-th, so that the order among equals decides
-            least = np.partition(scores[near], len(near) - k)[len(near) - k]
-            near = near[scores[near] >= least]
-        near = near[np.argsort(-scores[near], kind="stable")][:k]
-        return [(int(number), min(1.0, float(scores[number]) / norm)) for number in near]
+            kept = values >= np.partition(values, len(near) - k)[len(near) - k]
+            near, values = near[kept], values[kept]
+        order = np.argsort(-values, kind="stable")[:k]
+        return [(number, min(1.0, value / norm))
+                for number, value in zip(near[order].tolist(), values[order].tolist(), strict=True)]
+
+    def _found(self, asked: list[str]) -> list[tuple[np.ndarray, np.ndarray]]:
+        found = [self._postings[word] for word in asked if word in self._postings]
+        if self._size <= POSTINGS:
+            return found
+        found.sort(key=lambda posting: len(posting[0]))
+        read = np.cumsum([len(numbers) for numbers, _ in found])
+        return found[:int(np.searchsorted(read, BUDGET)) + 1]

@@ -30,7 +30,10 @@ DEEPEST, LARGEST = 50, 2_000  # levels; values, and characters of a string: a sc
 
 def smallest_json(schema: Mapping[str, Any]) -> str:
     """JSON text that satisfies `schema`; {} means any object. EngineError: the keyword, and where it stands."""
-    return json.dumps(_Writer(schema).value(schema, "$", 0) if schema else {}, ensure_ascii=False)
+    try:
+        return json.dumps(_Writer(schema).value(schema, "$", 0) if schema else {}, ensure_ascii=False)
+    except (AttributeError, LookupError, TypeError) as error:  # a keyword with a value of another type than it takes
+        raise _refuse("$", f"a keyword whose value is not of the type it takes ({error})") from None
 
 
 def _refuse(where: str, what: str) -> EngineError:
@@ -78,7 +81,8 @@ class _Writer:
 
     def _first_possible(self, choices: list[Any], where: str, depth: int) -> Any:
         refusal = _refuse(where, "an anyOf without choices")
-        for number, choice in enumerate(choices):
+        # Choices that refer elsewhere come last: one of them may lead back here.
+        for number, choice in sorted(enumerate(choices), key=lambda item: isinstance(item[1], Mapping) and "$ref" in item[1]):
             try:
                 return self.value(choice, f"{where}.anyOf[{number}]", depth + 1)
             except EngineError as error:

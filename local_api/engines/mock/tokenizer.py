@@ -98,7 +98,9 @@ def _turn(speaker: str, content: str) -> str:
 
 
 def _speaker(message: Message) -> str:
-    return f"{message['role']} name={message['name']}" if message.get("name") else message["role"]
+    """An assistant's name is left out: the prompt for its turn is the same whoever it is."""
+    named = message.get("name") and message["role"] != "assistant"
+    return f"{message['role']} name={message['name']}" if named else message["role"]
 
 
 def _content(message: Message) -> str:

@@ -1,0 +1,171 @@
+"""Fine-tuning jobs: upload the rows, follow the training, read the results.
+
+Knows the API's jobs, events and result files. Knows nothing of the screen (`widgets.py`) and nothing of the local API.
+Creating a job stays the caller's own request:
+
+    file = upload(client, rows)
+    job = client.fine_tuning.jobs.create(model=base_model(client), training_file=file.id)
+    job = follow(client, job.id)
+    training_curve(results(client, job))
+"""
+
+import base64
+import binascii
+import io
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import openai
+import pandas as pd
+from openai.types import FileObject
+from openai.types.fine_tuning import FineTuningJob, FineTuningJobEvent
+
+from helpers.errors import FormatError, JobFailed
+from helpers.jsonl import jsonl_lines
+from helpers.widgets import monitor
+
+FINISHED = ("succeeded", "failed", "cancelled")
+
+# The columns of `results`: what each one means. Losses are in nats per token, accuracies are shares between 0 and 1.
+COLUMNS = {
+    "step": "optimiser steps so far; each one is a batch of examples",
+    "elapsed_tokens": "tokens seen so far, those of each epoch counted again",
+    "elapsed_examples": "examples seen so far, those of each epoch counted again",
+    "train_loss": "mean negative log-likelihood of the completion's tokens in the batch",
+    "train_accuracy": "share of the completion's tokens in the batch that the model predicted right",
+    "train_sequence_accuracy": "share of the batch's examples whose completion was predicted right to the last token",
+    "valid_loss": "the same as train_loss, on a batch of the validation file",
+    "valid_accuracy": "the same as train_accuracy, on a batch of the validation file",
+    "valid_sequence_accuracy": "the same as train_sequence_accuracy, on a batch of the validation file",
+    "full_valid_loss": "the same as train_loss, on the whole validation file, at the end of an epoch",
+    "full_valid_accuracy": "the same as train_accuracy, on the whole validation file, at the end of an epoch",
+    "classification_accuracy": "share of the validation examples whose class was predicted right",
+    "classification_precision": "of the examples called positive, the share that are",
+    "classification_recall": "of the positive examples, the share that were found",
+    "classification_auroc": "area under the ROC curve",
+    "classification_auprc": "area under the precision-recall curve",
+}
+# The names that the files use: today's first, then the old API's.
+FILE_NAMES = {
+    "train_mean_token_accuracy": "train_accuracy",
+    "valid_mean_token_accuracy": "valid_accuracy",
+    "full_valid_mean_token_accuracy": "full_valid_accuracy",
+    "training_loss": "train_loss",
+    "training_token_accuracy": "train_accuracy",
+    "training_sequence_accuracy": "train_sequence_accuracy",
+    "validation_loss": "valid_loss",
+    "validation_token_accuracy": "valid_accuracy",
+    "validation_sequence_accuracy": "valid_sequence_accuracy",
+}
+
+
+def upload(client: openai.OpenAI, rows: Iterable[Mapping[str, Any]] | pd.DataFrame | Path | str, *,
+           name: str | None = None) -> FileObject:
+    """Upload training rows, or the JSONL file at a path, and wait until the API has processed them.
+
+    Raises FormatError where a row cannot be written or the API refuses the file after taking it.
+    """
+    if isinstance(rows, str | Path):
+        path = Path(rows)
+        name, content = name or path.name, path.read_bytes()
+    else:
+        name, content = name or "training.jsonl", "".join(jsonl_lines(rows)).encode()
+    file = client.files.create(file=(name, content), purpose="fine-tune")
+    if file.status == "uploaded":
+        file = client.files.wait_for_processing(file.id, poll_interval=0.2)
+    if file.status == "error":
+        raise FormatError(f"{name} was refused: {file.status_details or 'no reason given'}")
+    return file
+
+
+def follow(client: openai.OpenAI, job_id: str, *, poll: float = 0.5) -> FineTuningJob:
+    """Show a job until it ends, and return it. `poll` is in seconds.
+
+    In JupyterLab a progress bar with the loss curve, elsewhere a dozen lines of text. Raises JobFailed. Interrupting it
+    leaves the job running; calling it again shows the job from its beginning.
+    """
+    screen = monitor(job_id)
+    try:
+        for job, fresh in _watch(client, job_id, poll):
+            screen.update(job, fresh)
+    except (KeyboardInterrupt, openai.APIConnectionError) as error:
+        screen.close()
+        error.add_note(f"The job goes on without us: follow(client, {job_id!r}) shows it again, "
+                       f"cancel(client, {job_id!r}) stops it. If the client cannot connect, client = connect() first.")
+        raise
+    except BaseException:
+        screen.close()
+        raise
+    screen.close()
+    return _unless_failed(job)
+
+
+def wait(client: openai.OpenAI, job_id: str, *, poll: float = 0.5) -> FineTuningJob:
+    """Wait in silence until a job ends, and return it. Raises JobFailed."""
+    while (job := client.fine_tuning.jobs.retrieve(job_id)).status not in FINISHED:
+        time.sleep(poll)
+    return _unless_failed(job)
+
+
+def cancel(client: openai.OpenAI, job_id: str) -> FineTuningJob:
+    """Stop a job. What it had trained is not kept as a model, apart from its checkpoints."""
+    return client.fine_tuning.jobs.cancel(job_id)
+
+
+def events(client: openai.OpenAI, job_id: str) -> list[FineTuningJobEvent]:
+    """All that a job has told so far, oldest first."""
+    return _new_events(client, job_id, set())
+
+
+def results(client: openai.OpenAI, job: FineTuningJob | str) -> pd.DataFrame:
+    """A row for each step, with the columns that the job's result file has of COLUMNS."""
+    if isinstance(job, str):
+        job = client.fine_tuning.jobs.retrieve(job)
+    if not job.result_files:
+        raise ValueError(f"{job.id} has no result file: it is {job.status!r}, and only a job that succeeded has one")
+    return read_results(client.files.content(job.result_files[0]).read())
+
+
+def read_results(content: bytes) -> pd.DataFrame:
+    """The table in a result file: CSV, plain or base64-encoded, with today's column names or the old API's."""
+    if not content.startswith(b"step"):
+        try:
+            content = base64.b64decode(b"".join(content.split()), validate=True)
+        except binascii.Error as error:
+            raise FormatError(f"neither CSV nor base64: the result file begins {content[:40]!r}") from error
+    table = pd.read_csv(io.BytesIO(content))
+    return table.rename(columns=lambda name: FILE_NAMES.get(name, name.replace("/", "_")))
+
+
+def _watch(client: openai.OpenAI, job_id: str, poll: float) -> Iterator[tuple[FineTuningJob, list[FineTuningJobEvent]]]:
+    seen: set[str] = set()
+    while True:
+        # The job before its events: when it is seen to have ended, its last events are there to be read.
+        job = client.fine_tuning.jobs.retrieve(job_id)
+        fresh = _new_events(client, job_id, seen)
+        seen.update(event.id for event in fresh)
+        yield job, fresh
+        if job.status in FINISHED:
+            return
+        time.sleep(poll)
+
+
+def _new_events(client: openai.OpenAI, job_id: str, seen: set[str]) -> list[FineTuningJobEvent]:
+    """Events not in `seen`, oldest first. Pages run from the newest back, to the first one with a known event."""
+    fresh: dict[str, FineTuningJobEvent] = {}
+    page = client.fine_tuning.jobs.list_events(job_id, limit=100)
+    while True:
+        fresh |= {event.id: event for event in page.data if event.id not in seen}
+        if any(event.id in seen for event in page.data) or not page.has_next_page():
+            return list(reversed(fresh.values()))
+        page = page.get_next_page()
+
+
+def _unless_failed(job: FineTuningJob) -> FineTuningJob:
+    if job.status == "failed":
+        error = job.error
+        raise JobFailed(job.id, error.code if error else None, error.message if error else "no reason given",
+                        error.param if error else None)
+    return job
