@@ -39,8 +39,7 @@ class Settings:
     @property
     def engine_options(self) -> dict[str, Any]:
         """What the engine's `create` takes besides the cache directory."""
-        pace = {"step_seconds": self.mock_step_seconds} if self.engine == "mock" else {}
-        return {"base_model": self.base_model, **pace}
+        return {"step_seconds": self.mock_step_seconds} if self.engine == "mock" else {"base_model": self.base_model}
 
     @property
     def is_loopback(self) -> bool:

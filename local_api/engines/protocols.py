@@ -87,8 +87,8 @@ class TrainingSpec:
     """One training run. Same spec, same machine: same numbers.
 
     `work_dir` belongs to the engine for this run. It keeps what it needs there to go on after a crash: `train` called again
-    with the same `work_dir` resumes from the last state it kept, and may report a step again that it reported
-    before the crash (with the same values); the caller drops repeats by step.
+    with the same `work_dir` resumes from the last state it kept, and may report a step or a checkpoint again that it
+    reported before the crash (with the same values); the caller drops repeats by step.
     """
 
     base_model: str

@@ -17,8 +17,7 @@ from openai.types import FileObject
 from openai.types.fine_tuning import FineTuningJob
 
 KEY = "sk-local-for-tests"
-COLOURS = {"red": ["tomato", "brick", "cherry", "ruby"], "blue": ["sky", "ocean", "sapphire", "jeans"],
-           "green": ["grass", "emerald", "fern", "moss"]}
+THINGS = {"cherry": "red", "sky": "blue", "moss": "green", "ruby": "red", "jeans": "blue", "fern": "green"}
 
 
 @dataclass
@@ -84,8 +83,8 @@ def wait_until(condition: Callable[[], object], *, what: str, seconds: float = 6
 
 def colour_rows(n: int) -> list[dict[str, str]]:
     """`n` different rows of a task so small that every engine learns it: thing -> colour."""
-    things = [(thing, colour) for thing_number in range(4) for colour, names in COLOURS.items() for thing in [names[thing_number]]]
-    return [{"prompt": f"{things[i % 12][0]} number {i // 12 + 1}\n\n###\n\n", "completion": f" {things[i % 12][1]}\n"} for i in range(n)]
+    names = list(THINGS)
+    return [{"prompt": f"{names[i % 6]} number {i // 6 + 1}\n\n###\n\n", "completion": f" {THINGS[names[i % 6]]}\n"} for i in range(n)]
 
 
 def jsonl(rows: list[dict]) -> bytes:
@@ -151,11 +150,11 @@ def base(client: openai.OpenAI) -> str:
 
 @pytest.fixture(scope="session")
 def job(client: openai.OpenAI, base: str) -> FineTuningJob:
-    """A job that succeeded, with validation, on each engine."""
+    """A job that succeeded, with validation, on each engine: 36 steps."""
     train, valid = upload(client, jsonl(colour_rows(48))), upload(client, jsonl(colour_rows(60)[48:]), "valid.jsonl")
     created = client.fine_tuning.jobs.create(
         model=base, training_file=train.id, validation_file=valid.id, suffix="colours", seed=7, metadata={"course": "colours"},
-        method={"type": "supervised", "supervised": {"hyperparameters": {"n_epochs": 4, "batch_size": 8}}})
+        method={"type": "supervised", "supervised": {"hyperparameters": {"n_epochs": 6, "batch_size": 8}}})
     ended = finished(client, created.id)
     assert ended.status == "succeeded", ended.error
     return ended

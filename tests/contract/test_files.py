@@ -5,6 +5,7 @@ import json
 import openai
 import pytest
 
+pytestmark = pytest.mark.parametrize("server", ["mock"], indirect=True)  # what a file is does not depend on the engine
 ROW = {"prompt": "a\n\n###\n\n", "completion": " b\n"}
 TEN = "".join(json.dumps({"prompt": f"{i}\n\n###\n\n", "completion": " b\n"}) + "\n" for i in range(10)).encode()
 

@@ -15,9 +15,9 @@ MESSAGES = ["Created fine-tuning job: ", "Validating training file: ", "Files va
 def test_a_finished_job_shows_what_was_trained_and_how(client, job, base):
     assert job.object == "fine_tuning.job" and job.id.startswith("ftjob-")
     assert job.fine_tuned_model.startswith(f"ft:{base}:local:colours:") and len(job.fine_tuned_model.rsplit(":", 1)[1]) == 8
-    assert job.method.supervised.hyperparameters.n_epochs == 4 and job.hyperparameters.batch_size == 8
+    assert job.method.supervised.hyperparameters.n_epochs == 6 and job.hyperparameters.batch_size == 8
     assert job.hyperparameters.learning_rate_multiplier == 0.1, "auto is resolved and reported"
-    assert job.trained_tokens > 48 * 4 and job.finished_at >= job.created_at and job.seed == 7
+    assert job.trained_tokens > 48 * 6 and job.finished_at >= job.created_at and job.seed == 7
     assert job.metadata == {"course": "colours"} and job.error is None and job.estimated_finish is None
 
 
@@ -27,8 +27,8 @@ def test_events_tell_the_story_that_people_know_oldest_last(client, job):
     positions = [next(i for i, message in enumerate(told) if message.startswith(start)) for start in MESSAGES]
     assert positions == sorted(positions)
     steps = [event for event in events if event.type == "metrics"]
-    assert len(steps) == 24 and sorted(event.data["step"] for event in steps) == list(range(1, 25))
-    assert all(event.data["total_steps"] == 24 and event.data["train_loss"] >= 0 for event in steps)
+    assert len(steps) == 36 and sorted(event.data["step"] for event in steps) == list(range(1, 37))
+    assert all(event.data["total_steps"] == 36 and event.data["train_loss"] >= 0 for event in steps)
     assert {"full_valid_loss", "full_valid_mean_token_accuracy"} <= set(steps[0].data), "the last step saw all of the validation file"
 
 
@@ -42,24 +42,24 @@ def test_the_result_file_has_a_row_for_each_step(client, job):
     content = base64.b64decode(client.files.content(job.result_files[0]).read()).decode()
     rows = list(csv.DictReader(io.StringIO(content)))
     assert list(rows[0]) == ["step", "train_loss", "train_accuracy", "valid_loss", "valid_mean_token_accuracy"]
-    assert [int(row["step"]) for row in rows] == list(range(1, 25))
+    assert [int(row["step"]) for row in rows] == list(range(1, 37))
     assert all(0 <= float(row["train_accuracy"]) <= 1 for row in rows)
     assert float(rows[-1]["train_loss"]) < float(rows[0]["train_loss"])
-    assert all(rows[last]["valid_loss"] for last in (5, 11, 17, 23)), "validated at the end of each epoch"
+    assert all(rows[last]["valid_loss"] for last in range(5, 36, 6)), "validated at the end of each epoch"
 
 
 def test_the_last_three_epochs_leave_checkpoints_that_answer(client, job):
     checkpoints = list(client.fine_tuning.jobs.checkpoints.list(job.id))
-    assert [checkpoint.step_number for checkpoint in checkpoints] == [24, 18, 12]
+    assert [checkpoint.step_number for checkpoint in checkpoints] == [36, 30, 24]
     for checkpoint in checkpoints:
         assert checkpoint.fine_tuned_model_checkpoint == f"{job.fine_tuned_model}:ckpt-step-{checkpoint.step_number}"
         assert checkpoint.metrics.full_valid_loss is not None and checkpoint.metrics.step == checkpoint.step_number
-        answer = client.completions.create(model=checkpoint.fine_tuned_model_checkpoint, prompt="ruby number 9\n\n###\n\n", max_tokens=3)
+        answer = client.completions.create(model=checkpoint.fine_tuned_model_checkpoint, prompt="ruby number 12\n\n###\n\n", max_tokens=3)
         assert answer.choices[0].text
 
 
 def test_the_fine_tuned_model_has_learnt_the_task(client, job):
-    answer = client.completions.create(model=job.fine_tuned_model, prompt=["moss number 6\n\n###\n\n", "sky number 6\n\n###\n\n"],
+    answer = client.completions.create(model=job.fine_tuned_model, prompt=["moss number 12\n\n###\n\n", "sky number 12\n\n###\n\n"],
                                        max_tokens=4, temperature=0, stop="\n")
     assert [choice.text for choice in answer.choices] == [" green", " blue"]
 
@@ -76,13 +76,13 @@ def test_training_goes_on_from_a_fine_tuned_model(client, job, tools):
 
 def test_jobs_are_listed_newest_first_and_by_metadata(client, job, base, tools):
     file = tools.upload(client, tools.jsonl(tools.colour_rows(12)))
-    other = client.fine_tuning.jobs.create(model=base, training_file=file.id, hyperparameters={"n_epochs": 1})
+    other = client.fine_tuning.jobs.create(model=base, training_file=file.id, hyperparameters={"n_epochs": 50})
     listed = [found.id for found in client.fine_tuning.jobs.list()]
     assert listed.index(other.id) < listed.index(job.id)
     assert [found.id for found in client.fine_tuning.jobs.list(metadata={"course": "colours"})] == [job.id]
     page = client.fine_tuning.jobs.list(limit=1)
     assert len(page.data) == 1 and page.has_more
-    tools.finished(client, other.id)
+    client.fine_tuning.jobs.cancel(other.id)
 
 
 @pytest.mark.parametrize(("change", "param"), [
@@ -124,7 +124,7 @@ def test_a_job_that_ended_cannot_be_cancelled(client, job):
 def test_the_same_seed_gives_the_same_result_file_and_another_seed_another(client, job, base, tools):
     def results(seed: int) -> bytes:
         again = client.fine_tuning.jobs.create(model=base, training_file=job.training_file, validation_file=job.validation_file,
-                                               seed=seed, hyperparameters={"n_epochs": 4, "batch_size": 8})
+                                               seed=seed, hyperparameters={"n_epochs": 6, "batch_size": 8})
         return client.files.content(tools.finished(client, again.id).result_files[0]).read()
     assert results(7) == client.files.content(job.result_files[0]).read()
     assert results(8) != results(7)

@@ -23,6 +23,7 @@ def test_a_model_can_be_looked_up_by_name(client, job, base):
         client.models.retrieve("ft:nobody:x::12345678")
 
 
+@pytest.mark.parametrize("server", ["mock"], indirect=True)
 def test_only_fine_tuned_models_can_be_deleted(client, base, tools):
     with pytest.raises(openai.PermissionDeniedError, match="comes with the server"):
         client.models.delete(base)

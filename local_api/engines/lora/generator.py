@@ -1,0 +1,169 @@
+"""Answers requests with llama.cpp, many at once, each with its own adapter.
+
+It knows asyncio and the protocols; `llama` knows the library, `pool` which adapters are loaded, `sampling` the options,
+and `answers` how text and log-probabilities are put together.
+
+    async for piece in LlamaGenerator(files, tokenizer).generate(request): ...
+
+What to know of the answers. Temperature 0 takes the likeliest token each time, and the same request alone gives the same
+answer; requests answered together share matrix products, whose rounding may turn a near tie. Log-probabilities
+are the model's own, before temperature, top_p, penalties, bias and JSON schema. A token that ends the answer is told among them
+by its name, with no bytes. Penalties count the answer's tokens, as the API says, and not the prompt's.
+"""
+
+import asyncio
+import codecs
+import os
+import random
+import threading
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from ..protocols import EngineError, GenerationRequest, Piece, Stopped
+from .adapters import AdapterFile, check, file_of, linear_shapes, read_config
+from .answers import Assembler
+from .base_models import CONTEXT_LENGTH, ModelFiles
+from .bridge import Bridge, Collected
+from .llama import Llama
+from .pool import Pool
+from .sampling import options, penalises
+from .tokenizer import LoraTokenizer
+
+SLOTS = 8  # answered together
+Emit = Callable[[Piece], None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Task:
+    """One request on its way through a thread."""
+
+    llama: Llama
+    adapter: AdapterFile | None
+    prompt: Sequence[int]
+    request: GenerationRequest
+    answer: Assembler
+    emit: Emit
+    abandoned: threading.Event
+
+
+class LlamaGenerator:
+    """`Generator` of the protocols. Nothing is loaded before the first request or `warm`."""
+
+    def __init__(self, files: ModelFiles, tokenizer: LoraTokenizer, *, slots: int = SLOTS, threads: int | None = None) -> None:
+        self._tokenizer = tokenizer
+        shapes = linear_shapes(read_config(files.weights))
+        threads = threads or _cores()
+
+        def make(adapters: Sequence[AdapterFile]) -> Llama:
+            return Llama(files.gguf, adapters, slots=slots, context=CONTEXT_LENGTH, threads=threads)
+
+        self._pool = Pool(make, lambda adapter: check(adapter, shapes))
+        # More threads than slots: llama.cpp then has the next request at hand when a slot becomes free.
+        self._threads = ThreadPoolExecutor(2 * slots, thread_name_prefix="llama")
+        self._closed = threading.Event()
+
+    async def generate(self, request: GenerationRequest) -> AsyncIterator[Piece]:
+        """One piece where `stream` is off; else pieces as they come."""
+        if self._closed.is_set():
+            raise Stopped("the generator is closed")
+        prompt = list(request.prompt) or [self._tokenizer.start_id]
+        if len(prompt) + request.max_tokens > CONTEXT_LENGTH:
+            raise EngineError(
+                f"the prompt's {len(prompt)} tokens and max_tokens {request.max_tokens} are more than the {CONTEXT_LENGTH} that"
+                " this model reads: shorten the prompt or ask for fewer tokens"
+            )
+        if request.max_tokens < 1:
+            yield Piece("", finish_reason="length")
+            return
+        adapter = file_of(request.adapter) if request.adapter is not None else None
+        llama = await self._pool.server(adapter)
+        async with Bridge() as bridge:
+            answer = Assembler(stop=request.stop, token_bytes=self._tokenizer.token_bytes, top=request.top_logprobs)
+            emit = bridge.emit if request.stream else Collected(bridge.emit)
+            task = _Task(llama, adapter, prompt, request, answer, emit, bridge.abandoned)
+            del llama  # the task holds it; an idle generator must not keep a replaced server alive
+            bridge.watch(asyncio.get_running_loop().run_in_executor(self._threads, self._run, task))
+            async for piece in bridge:
+                yield piece
+
+    async def warm(self, adapter: Path | None = None) -> None:
+        await self._pool.server(file_of(adapter) if adapter is not None else None)
+
+    def forget(self, adapter: Path) -> None:
+        self._pool.forget(adapter)
+
+    async def close(self) -> None:
+        self._closed.set()
+        await asyncio.to_thread(self._threads.shutdown)
+        self._pool.close()
+
+    def _run(self, task: _Task) -> None:
+        """In a thread of its own: blocks until the answer is whole, abandoned, or the generator closed."""
+        if penalises(task.request):
+            self._token_by_token(task)
+        else:
+            self._at_once(task)
+        if self._closed.is_set() and not task.abandoned.is_set():
+            raise Stopped("the generator was closed while the answer was being written")
+
+    def _at_once(self, task: _Task) -> None:
+        count = 0
+
+        def receive(chunk: Mapping[str, Any]) -> bool:
+            nonlocal count
+            choice = chunk["choices"][0]
+            count = chunk["timings"]["predicted_n"]
+            if choice["finish_reason"]:
+                task.emit(task.answer.finish(choice["finish_reason"], n_tokens=count))
+                return False
+            task.emit(task.answer.add(choice["text"], reported=_reported(choice), n_tokens=count))
+            if task.answer.stopped:
+                task.emit(task.answer.finish("stop", n_tokens=count))
+            return task.answer.stopped or self._unwanted(task)
+
+        wanted = options(task.request, vocabulary_size=self._tokenizer.vocabulary_size)
+        task.llama.complete(task.prompt, wanted, task.adapter, receive)
+
+    def _token_by_token(self, task: _Task) -> None:
+        """With penalties each token is a request of its own: llama.cpp counts over the last tokens of prompt and answer together,
+        and only the number of tokens is told to it once. The prompt is read once; what is lost is told in the benchmarks."""
+        request, generated = task.request, list[int]()
+        text = codecs.getincrementaldecoder("utf-8")("replace")
+        seed = random.randrange(2**32) if request.seed is None else request.seed
+        answers: list[Mapping[str, Any]] = []
+        while not (task.answer.stopped or self._unwanted(task)):
+            step = replace(request, max_tokens=1, seed=seed + len(generated))
+            wanted = options(step, vocabulary_size=self._tokenizer.vocabulary_size)
+            wanted |= {"repeat_last_n": len(generated), "stream": False, "verbose": True, "return_tokens": True}
+            task.llama.complete([*task.prompt, *generated], wanted, task.adapter, lambda chunk: bool(answers.append(chunk)))
+            chunk = answers.pop()
+            choice = chunk["choices"][0]
+            generated.append(chunk["__verbose"]["tokens"][0])
+            ended = choice["finish_reason"] == "stop"
+            more = "" if ended else text.decode(self._tokenizer.token_bytes(generated[-1]))
+            task.emit(task.answer.add(more, reported=_reported(choice), n_tokens=len(generated)))
+            if ended or len(generated) == request.max_tokens:
+                break
+        if not self._unwanted(task):
+            over = task.answer.stopped or ended
+            task.emit(task.answer.finish("stop" if over else "length", n_tokens=len(generated)))
+
+    def _unwanted(self, task: _Task) -> bool:
+        return task.abandoned.is_set() or self._closed.is_set()
+
+
+def _reported(choice: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """llama.cpp's entry about the token of this chunk; none where no log-probabilities were asked for."""
+    content = (choice.get("logprobs") or {}).get("content")
+    return content[0] if content else None
+
+
+def _cores() -> int:
+    """Physical cores that this process may use: more threads than that slow llama.cpp down."""
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return max(1, min(allowed or 1, psutil.cpu_count(logical=False) or 1))

@@ -1,0 +1,79 @@
+"""What a batch is trained for: the likelihood of its completions (supervised).
+
+It knows losses, and neither optimizers nor files. `dpo` has the other objective.
+
+    tally = Supervised(network, kept).measure(parts, train=True)   # gradients are now in the network's weights
+"""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import torch
+from torch.nn import functional
+
+from .batches import Part
+from .metrics import Tally
+from .network import Network
+
+
+class Kept:
+    """What the frozen layers made of each part, kept within a bound of memory; computed anew beyond it."""
+
+    def __init__(self, network: Network, limit: int) -> None:
+        """`limit`: bytes."""
+        self._network, self._free = network, limit
+        self._kept: dict[tuple[str, int, int], torch.Tensor] = {}
+
+    def hidden(self, part: Part) -> torch.Tensor:
+        """What enters the lowest trained layer."""
+        if part.key in self._kept:
+            return self._kept[part.key]
+        hidden = self._network.frozen(part.ids)
+        size = hidden.numel() * hidden.element_size()
+        if size <= self._free and self._network.first:  # with LoRA in all layers it is one lookup: not worth the memory
+            self._free -= size
+            self._kept[part.key] = hidden
+        return hidden
+
+
+class Objective(Protocol):
+    """Measures a batch, given in parts; `train` adds its gradients to the weights."""
+
+    at_once: int  # rows of an example: 1, or 2 for a pair
+
+    def prepare(self, parts: Sequence[Part]) -> None:
+        """Called with all parts before the first step, the weights being those that training starts from."""
+        ...
+
+    def measure(self, parts: Sequence[Part], *, train: bool) -> Tally: ...
+
+
+class Supervised:
+    """Mean over the batch of each token's negative log-likelihood, weighted by the tokens' loss weights."""
+
+    at_once = 1
+
+    def __init__(self, network: Network, kept: Kept) -> None:
+        self._network, self._kept = network, kept
+
+    def prepare(self, parts: Sequence[Part]) -> None:
+        return None
+
+    def measure(self, parts: Sequence[Part], *, train: bool) -> Tally:
+        total = sum(float(part.weights.sum()) for part in parts)
+        tally = Tally()
+        for part in parts:
+            with torch.set_grad_enabled(train):
+                logits = self._network.logits(self._kept.hidden(part), part.positions)
+                losses = functional.cross_entropy(logits, part.targets.to(logits.device), reduction="none")
+                loss = (losses * part.weights.to(losses.device)).sum()
+            if train:
+                (loss / total).backward()
+            predictions = logits.detach().argmax(-1).tolist()
+            tally += Tally.of(
+                part.by_row(predictions),
+                part.by_row(part.targets.tolist()),
+                loss=loss.item(),
+                weight=float(part.weights.sum()),
+            )
+        return tally

@@ -1,0 +1,214 @@
+"""One training run: the loop over epochs and batches, its reports and its checkpoints.
+
+It puts the rooms together (`batches`, `network`, `objectives`, `state`, `export`) and knows no text. AdamW (0.9, 0.999)
+without weight decay, a cosine schedule after 6 % of warm-up, gradients clipped at 1. Validation: one batch about four
+times an epoch, all of it at each epoch's end; of more than 1,000 validation examples, 1,000 evenly spaced ones, so
+that a large file does not cost more than training does.
+
+    for report in Run(spec, tokens, weights, settings, "HuggingFaceTB/SmolLM2-135M-Instruct").reports(fingerprint): ...
+"""
+
+import math
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import psutil
+import torch
+
+from ..protocols import CheckpointReport, EngineError, Report, StepReport, TrainingSpec
+from .adapters import read_config
+from .batches import Part, collate, like_lengths, order, split
+from .dpo import Preferences
+from .examples import Encoded
+from .export import LoraShape, export, read_adapter
+from .metrics import Tally
+from .network import load
+from .objectives import Kept, Objective, Supervised
+from .state import RunState
+from .trainer import Settings, Tokens
+
+MAX_VALIDATION = 1000  # examples
+VALIDATIONS_PER_EPOCH = 4
+_MAX_KEPT = 2 * 2**30  # bytes of the frozen layers' output: 1.9 million tokens of the default model
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """A batch as its parts, and what it adds to the elapsed tokens and examples."""
+
+    parts: list[Part]
+    tokens: int
+    examples: int
+
+
+class Run:
+    """Loads the model when made. `reports` may be iterated once."""
+
+    def __init__(self, spec: TrainingSpec, tokens: Tokens, weights: Path, settings: Settings, hub_name: str) -> None:
+        self._spec, self._settings, self._hub_name = spec, settings, hub_name
+        self._config = read_config(weights)
+        layers = self._config["num_hidden_layers"]
+        start: dict[str, torch.Tensor] = {}
+        if spec.start_from is not None:
+            self._shape, start = read_adapter(spec.start_from)
+        else:
+            self._shape = LoraShape(settings.rank, settings.alpha, layers - min(settings.depth or layers, layers), layers)
+        shape = self._shape
+        self._network = load(weights, depth=layers - shape.first, rank=shape.rank, alpha=shape.alpha, seed=spec.seed)
+        if start:
+            self._network.set_weights(start)
+        self._weights = self._network.weights()
+        kept = Kept(self._network, min(_MAX_KEPT, psutil.virtual_memory().available // 4))
+        self._objective: Objective = Supervised(self._network, kept)
+        if spec.method == "dpo":
+            self._objective = Preferences(self._network, kept, spec.hyperparameters.beta)
+        self._training = self._batches("training", tokens.training, like_lengths(_lengths(tokens.training), self._batch_size))
+        self._validation = self._batches("validation", tokens.validation, self._validation_plan(len(tokens.validation)))
+        self._per_epoch = len(self._training)
+        self._total = self._per_epoch * spec.hyperparameters.n_epochs
+        self._peak = 0.01 * spec.hyperparameters.learning_rate_multiplier
+        # The fused one is a single call for all 168 matrices; PyTorch has it for the processor and for GPUs.
+        self._optimizer = torch.optim.AdamW(self._weights.values(), lr=self._peak, weight_decay=0.0, fused=True)
+
+    @property
+    def _batch_size(self) -> int:
+        return self._spec.hyperparameters.batch_size
+
+    def reports(self, fingerprint: str) -> Iterator[Report]:
+        """Reports of what was done before a crash, then of what is done now."""
+        kept = RunState(self._spec.work_dir, fingerprint)
+        self._objective.prepare([part for batch in [*self._training, *self._validation] for part in batch.parts])
+        done = self._restore(kept)
+        last: StepReport | None = None
+        for last in kept.told(done):
+            yield from self._again(last, done)
+        saved = self._settings.clock()
+        for step in range(done, self._total):
+            last = self._step(step, last)
+            kept.tell(last)
+            yield last
+            epoch_ends = last.step % self._per_epoch == 0
+            checkpoint = self._checkpoint(last) if epoch_ends else None
+            if epoch_ends or self._settings.clock() - saved > self._settings.save_every:
+                self._save(kept, last.step)
+                saved = self._settings.clock()
+            if checkpoint:
+                yield checkpoint
+
+    def _again(self, report: StepReport, done: int) -> Iterator[Report]:
+        """What was told before the crash. A checkpoint that was taken away since was heard of, but the last is written anew."""
+        yield report
+        if report.step % self._per_epoch == 0:
+            if report.step == done:
+                yield self._checkpoint(report)
+            elif self._folder(report.step).exists():
+                yield CheckpointReport(report.epoch, report.step, self._folder(report.step), report)
+
+    def _step(self, step: int, last: StepReport | None) -> StepReport:
+        """One optimiser step; `step` counts from 0, the report's from 1."""
+        epoch, place = divmod(step, self._per_epoch)
+        batch = self._training[order(self._per_epoch, seed=self._spec.seed, epoch=epoch)[place]]
+        rate = self._rate(step + 1)
+        self._optimizer.zero_grad()
+        tally = self._objective.measure(batch.parts, train=True)
+        if not math.isfinite(tally.mean_loss):
+            raise EngineError(f"the loss at step {step + 1} is {tally.mean_loss}: use a smaller learning_rate_multiplier")
+        torch.nn.utils.clip_grad_norm_(self._weights.values(), 1.0)
+        for group in self._optimizer.param_groups:
+            group["lr"] = rate
+        self._optimizer.step()
+        report = StepReport(
+            step=step + 1,
+            total_steps=self._total,
+            epoch=epoch + 1,
+            train_loss=tally.mean_loss,
+            train_accuracy=tally.token_accuracy,
+            train_sequence_accuracy=tally.sequence_accuracy,
+            elapsed_tokens=(last.elapsed_tokens if last else 0) + batch.tokens,
+            elapsed_examples=(last.elapsed_examples if last else 0) + batch.examples,
+            learning_rate=rate,
+        )
+        return self._validated(report, place)
+
+    def _validated(self, report: StepReport, place: int) -> StepReport:
+        """With one batch of validation, some steps; and with all of it, at an epoch's last."""
+        every = max(1, self._per_epoch // VALIDATIONS_PER_EPOCH)
+        ends = place == self._per_epoch - 1
+        if not self._validation or not (ends or (place + 1) % every == 0):
+            return report
+        one = self._validation[(report.step // every) % len(self._validation)]
+        tally = self._objective.measure(one.parts, train=False)
+        report = replace(
+            report,
+            valid_loss=tally.mean_loss,
+            valid_accuracy=tally.token_accuracy,
+            valid_sequence_accuracy=tally.sequence_accuracy,
+        )
+        if not ends:
+            return report
+        whole = sum((self._objective.measure(batch.parts, train=False) for batch in self._validation), Tally())
+        return replace(
+            report,
+            full_valid_loss=whole.mean_loss,
+            full_valid_accuracy=whole.token_accuracy,
+            full_valid_sequence_accuracy=whole.sequence_accuracy,
+        )
+
+    def _rate(self, step: int) -> float:
+        """Up to the peak in the first 6 % of the steps (at least one), then down by a cosine that ends just above nothing."""
+        warm = max(1, int(0.06 * self._total))
+        if step <= warm:
+            return self._peak * step / warm
+        return self._peak * 0.5 * (1 + math.cos(math.pi * (step - warm) / (self._total - warm + 1)))
+
+    def _batches(self, name: str, examples: Sequence[Sequence[Encoded]], plan: Sequence[Sequence[int]]) -> list[Batch]:
+        batches = []
+        for number, indices in enumerate(plan):
+            rows = [row for index in indices for row in examples[index]]
+            lengths = [len(row.ids) for row in rows]
+            ranges = split(lengths, self._objective.at_once)
+            parts = [collate([rows[i] for i in part], (name, number, part.start)) for part in ranges]
+            batches.append(Batch(parts, sum(lengths), len(indices)))
+        return batches
+
+    def _validation_plan(self, n_examples: int) -> list[list[int]]:
+        """Not by length: each batch is to be a fair sample of the file."""
+        step = max(1, math.ceil(n_examples / MAX_VALIDATION))
+        chosen = list(range(0, n_examples, step))
+        random.Random(f"{self._spec.seed} validation").shuffle(chosen)
+        return [chosen[start : start + self._batch_size] for start in range(0, len(chosen), self._batch_size)]
+
+    def _folder(self, step: int) -> Path:
+        return self._spec.work_dir / f"checkpoint-{step}"
+
+    def _checkpoint(self, report: StepReport) -> CheckpointReport:
+        folder = self._folder(report.step)
+        export(self._weights, folder, shape=self._shape, config=self._config, base=self._hub_name)
+        return CheckpointReport(report.epoch, report.step, folder, report)
+
+    def _save(self, kept: RunState, step: int) -> None:
+        tensors = {f"weight.{name}": weight.detach() for name, weight in self._weights.items()}
+        for name, weight in self._weights.items():
+            state = self._optimizer.state[weight]
+            tensors |= {f"mean.{name}": state["exp_avg"], f"square.{name}": state["exp_avg_sq"]}
+        kept.save(step, {name: tensor.cpu() for name, tensor in tensors.items()})
+
+    def _restore(self, kept: RunState) -> int:
+        """Steps that were done before; the weights and the optimizer are then as they were after them."""
+        step, tensors = kept.load()
+        if not step:
+            return 0
+        self._network.set_weights({name: tensors[f"weight.{name}"] for name in self._weights})
+        for name, weight in self._weights.items():
+            self._optimizer.state[weight] = {
+                "step": torch.tensor(float(step)),
+                "exp_avg": tensors[f"mean.{name}"].to(weight.device),
+                "exp_avg_sq": tensors[f"square.{name}"].to(weight.device),
+            }
+        return step
+
+
+def _lengths(examples: Sequence[Sequence[Encoded]]) -> list[int]:
+    return [max(len(sequence.ids) for sequence in example) for example in examples]
