@@ -80,9 +80,10 @@ def _description(client: openai.OpenAI) -> str:
     facts = _facts(client)
     if facts is None:
         return f"Hosted API at {client.base_url.host}: requests leave this machine, use your key and may cost money."
-    if facts["engine"] == "mock":
-        return (f"Local API at {_origin(client)} (engine mock: nothing is really trained, answers come from a table of "
-                "the training examples): no key, no cost.")
+    # Without the port, which changes with each start: saved notebooks should not.
     place = "this machine" if client.base_url.host in ("127.0.0.1", "localhost", "::1") else client.base_url.host
-    return (f"Local API at {_origin(client)} (engine {facts['engine']}, base model {facts['base_model']}): "
-            f"training and answers happen on {place}, no key, no cost.")
+    if facts["engine"] == "mock":
+        return (f"Local API on {place} (engine mock: nothing is really trained, answers come from a table of "
+                "the training examples): no key, no cost.")
+    return (f"Local API on {place} (engine {facts['engine']}, base model {facts['base_model']}): "
+            "training and answers happen there, no key, no cost.")

@@ -76,12 +76,17 @@ def jsonl_lines(rows: Iterable[Mapping[str, Any]] | pd.DataFrame) -> Iterator[st
 
 def write_jsonl(rows: Iterable[Mapping[str, Any]] | pd.DataFrame, path: Path | str) -> Path:
     """Write rows as JSONL in UTF-8. The file appears whole or not at all; one that was there is replaced."""
+    return write_whole((line.encode() for line in jsonl_lines(rows)), path)
+
+
+def write_whole(lines: Iterable[bytes], path: Path | str) -> Path:
+    """Write a file that appears whole or not at all; one that was there is replaced."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     try:
-        with unfinished.open("x", encoding="utf-8", newline="\n") as file:
-            file.writelines(jsonl_lines(rows))
+        with unfinished.open("xb") as file:
+            file.writelines(lines)
         unfinished.replace(path)
     finally:
         unfinished.unlink(missing_ok=True)

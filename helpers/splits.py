@@ -67,11 +67,21 @@ def _shares(counts: np.ndarray, wanted: int) -> np.ndarray:
 
 def _choose_groups(groups: np.ndarray, strata: np.ndarray, targets: np.ndarray,
                    random: np.random.Generator) -> np.ndarray:
-    """Whether each row is in the test table: groups in random order, each taken if it brings us nearer the targets."""
-    counts = pd.crosstab(groups, strata).to_numpy()
-    missing, taken = targets.copy(), np.zeros(len(counts), dtype=bool)
-    for number in random.permutation(len(counts)):
-        after = missing - counts[number]
-        if np.abs(after).sum() < np.abs(missing).sum():
-            missing, taken[number] = after, True
-    return taken[groups]
+    """Whether each row is in the test table: groups in random order, each taken if it brings us nearer the targets.
+
+    Groups of one row come last, and fill up what is missing exactly.
+    """
+    missing, taken = targets.copy(), np.zeros(len(groups), dtype=bool)
+    rows = np.argsort(groups, kind="stable")
+    sizes = np.bincount(groups)
+    rows = rows[sizes[groups[rows]] > 1]
+    several = np.split(rows, np.flatnonzero(np.diff(groups[rows])) + 1) if len(rows) else []
+    for number in random.permutation(len(several)):
+        classes, counts = np.unique(strata[several[number]], return_counts=True)
+        if np.abs(missing[classes] - counts).sum() < np.abs(missing[classes]).sum():
+            missing[classes] -= counts
+            taken[several[number]] = True
+    single = random.permutation(np.flatnonzero(sizes[groups] == 1))
+    place = pd.Series(strata[single]).groupby(strata[single]).cumcount().to_numpy()
+    taken[single[place < missing[strata[single]]]] = True
+    return taken

@@ -108,19 +108,32 @@ def _huge_fields() -> Iterator[None]:
         csv.field_size_limit(limit)
 
 
-def _xlsx(path: Path, sheet: str | int) -> Numbered:
+def sheet_names(path: Path) -> list[str]:
+    """The names of the sheets of an XLSX file, in order."""
+    book = _workbook(path)
+    try:
+        return list(book.sheetnames)
+    finally:
+        book.close()
+
+
+def _workbook(path: Path) -> Any:
     import openpyxl  # only here: 200 ms that other formats need not pay
 
     try:
         with warnings.catch_warnings():
             # openpyxl warns of features that it drops when writing (validation lists, themes); we only read values.
             warnings.simplefilter("ignore", UserWarning)
-            book = openpyxl.load_workbook(path, read_only=True, data_only=True)
+            return openpyxl.load_workbook(path, read_only=True, data_only=True)
     except OSError:
         raise
     except Exception as error:  # openpyxl lets the errors of zip, XML and its own parts through
         raise FormatError(f"not an XLSX file ({error}): open it in a spreadsheet program and save it as XLSX or CSV",
                           path=path) from error
+
+
+def _xlsx(path: Path, sheet: str | int) -> Numbered:
+    book = _workbook(path)
     try:
         names = book.sheetnames
         name = names[sheet] if isinstance(sheet, int) and 0 <= sheet < len(names) else sheet

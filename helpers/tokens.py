@@ -20,10 +20,12 @@ import os
 import tempfile
 import threading
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import tiktoken
 from tiktoken.model import encoding_name_for_model
 
@@ -36,6 +38,10 @@ PER_MESSAGE, PER_NAME, ANSWER_OPENING = 3, 1, 3
 # allowed values, for each of them, and once at the end.
 FUNCTION = {"cl100k_base": 10, "o200k_base": 7}
 FIRST_PROPERTY, PROPERTY, ALLOWED, ALLOWED_VALUE, TOOLS_END = 3, 3, -3, 3, 12
+
+SLICE = 100_000  # characters that are encoded at once
+PIECE = 1000  # texts that are encoded together
+MOST_THREADS = 8  # more would wait for one another
 
 _loading = threading.Lock()
 
@@ -52,7 +58,38 @@ def is_exact(model: str) -> bool:
 
 def count_tokens(text: str, model: str = "gpt-4.1") -> int:
     """Tokens of a text as it stands; special tokens written out in it count as plain text."""
-    return len(_encoding(encoding_name(model)).encode_ordinary(text))
+    return len(_ids(text, _encoding(encoding_name(model))))
+
+
+def count_many(texts: Sequence[str], model: str = "gpt-4.1") -> np.ndarray:
+    """Tokens of each text, as `count_tokens` counts them, several times as fast: for tables.
+
+    Texts are joined by a special token, at which the tokenizer cuts before all else, and encoded in large pieces on all
+    processors: encoding lets other threads run, but for a short text the hand-over takes longer than the work.
+    """
+    encoding = _encoding(encoding_name(model))
+    separator = encoding.decode([encoding.eot_token])
+    result = np.zeros(len(texts), dtype=np.int64)
+    odd = [place for place, text in enumerate(texts) if len(text) > SLICE or "<|" in text]
+    for place in odd:
+        result[place] = len(_ids(texts[place], encoding))
+
+    def count(start: int) -> None:
+        piece = texts[start : start + PIECE]
+        plain = piece if not odd else ["" if len(text) > SLICE or "<|" in text else text for text in piece]
+        ids = encoding.encode_to_numpy(separator.join(plain) + separator, allowed_special={separator}, disallowed_special=())
+        ends = np.flatnonzero(ids == encoding.eot_token)
+        result[start : start + PIECE] += np.diff(ends, prepend=-1) - 1
+
+    with ThreadPoolExecutor(min(MOST_THREADS, os.cpu_count() or 1)) as pool:
+        for _ in pool.map(count, range(0, len(texts), PIECE)):
+            pass
+    return result
+
+
+def first_token(text: str, model: str = "gpt-4.1") -> int:
+    """The number of the first token of a text that is not empty."""
+    return _ids(text, _encoding(encoding_name(model)))[0]
 
 
 def count_messages(messages: Iterable[Mapping[str, Any]], model: str = "gpt-4.1", *,
@@ -84,6 +121,13 @@ def count_row(row: Mapping[str, Any], model: str = "gpt-4.1") -> int:
                      "nor 'input'")
 
 
+def count_rows(rows: Sequence[Mapping[str, Any]], model: str = "gpt-4.1") -> np.ndarray:
+    """Tokens of each training row; of many prompt-completion rows several times as fast as one by one."""
+    if not all("prompt" in row for row in rows):
+        return np.array([count_row(row, model) for row in rows], dtype=np.int64)
+    return count_many([row["prompt"] for row in rows], model) + count_many([row["completion"] for row in rows], model)
+
+
 @dataclass(frozen=True, slots=True)
 class Estimate:
     """What a training run takes, before a cent or a minute is spent. Costs are in the currency of the price given."""
@@ -111,10 +155,11 @@ class Estimate:
 def estimate(rows: Iterable[Mapping[str, Any]], *, model: str, n_epochs: int, price_per_million: float | None = None,
              tokens_per_second: float | None = None) -> Estimate:
     """Tokens of a training run; its cost if a price per million trained tokens is given, its minutes if a speed is."""
-    counts = [count_row(row, model) for row in rows]
-    trained = sum(counts) * n_epochs
+    counts = count_rows(list(rows), model)
+    tokens = int(counts.sum())
+    trained = tokens * n_epochs
     return Estimate(
-        examples=len(counts), tokens=sum(counts), trained_tokens=trained, longest=max(counts, default=0),
+        examples=len(counts), tokens=tokens, trained_tokens=trained, longest=int(counts.max(initial=0)),
         cost=None if price_per_million is None else trained * price_per_million / 1e6,
         minutes=None if tokens_per_second is None else trained / tokens_per_second / 60, exact=is_exact(model))
 
@@ -146,6 +191,13 @@ def _encoding(name: str) -> tiktoken.Encoding:
                 del os.environ["TIKTOKEN_CACHE_DIR"]
             else:
                 os.environ["TIKTOKEN_CACHE_DIR"] = before
+
+
+def _ids(text: str, encoding: tiktoken.Encoding) -> list[int]:
+    if len(text) <= SLICE:
+        return encoding.encode_ordinary(text)
+    # tiktoken's pattern engine panics on a million blanks in a row; a cut changes the count by one at most.
+    return [token for start in range(0, len(text), SLICE) for token in encoding.encode_ordinary(text[start : start + SLICE])]
 
 
 def _count_tools(tools: Sequence[Mapping[str, Any]], model: str) -> int:

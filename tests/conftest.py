@@ -88,7 +88,7 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """With PyTorch but without the base model, a test marked `lora` fails: a skip would hide that nothing was tested."""
     if item.get_closest_marker("lora"):
-        from local_api.engines.lora.base_models import find, find_embedder
+        from local_api.engines.lora import find, find_embedder
         from local_api.engines.protocols import EngineError
         try:
             find(model_cache())

@@ -7,6 +7,7 @@
 
 import sqlite3
 import threading
+import time
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -43,7 +44,7 @@ class Database:
             connection = sqlite3.connect(self.path, timeout=WAIT_FOR_LOCK_SECONDS, isolation_level=None,
                                          check_same_thread=False)
             connection.row_factory = sqlite3.Row
-            connection.execute("pragma journal_mode = wal")
+            use_write_ahead_log(connection)
             connection.execute("pragma synchronous = full")
             connection.execute("pragma foreign_keys = on")
             self._local.held = held = Held(connection)
@@ -96,3 +97,16 @@ class Database:
                 held.close()
             self._all.clear()
         self._local = threading.local()
+
+
+def use_write_ahead_log(connection: sqlite3.Connection) -> None:
+    """Switch a new database over, and wait for whoever does the same: this one pragma ignores the connection's time-out."""
+    deadline = time.monotonic() + WAIT_FOR_LOCK_SECONDS
+    while True:
+        try:
+            connection.execute("pragma journal_mode = wal")
+            return
+        except sqlite3.OperationalError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)

@@ -1,5 +1,6 @@
 """A server that dies, a training process that dies, a job that is cancelled or paused in the middle."""
 
+import contextlib
 import signal
 import sqlite3
 import time
@@ -30,8 +31,13 @@ def in_the_middle(client, job, tools, at_least=12):
 
 
 def trainers(server):
-    return [child for child in psutil.Process(server.process.pid).children(recursive=True)
-            if any("local_api.worker.process" in part for part in child.cmdline())]
+    """The training processes that live; one that has ended, but is not yet waited for, does not."""
+    found = []
+    for child in psutil.Process(server.process.pid).children(recursive=True):
+        with contextlib.suppress(psutil.Error):
+            if any("local_api.worker.process" in part for part in child.cmdline()):
+                found.append(child)
+    return found
 
 
 @pytest.fixture

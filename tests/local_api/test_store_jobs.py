@@ -39,7 +39,7 @@ def test_a_job_goes_only_where_it_may_go(store, make_job, clock, before, after):
 
 
 def test_statuses_that_lead_nowhere_are_the_ends():
-    assert ENDED == {"succeeded", "failed", "cancelled"}
+    assert {"succeeded", "failed", "cancelled"} == ENDED
 
 
 def test_a_new_job_is_validated_first(store, make_job, clock):

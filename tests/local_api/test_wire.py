@@ -56,6 +56,16 @@ def test_nesting_beyond_reason_is_refused(depth, opening, closing):
         CHAT.read(body.encode())
 
 
+def test_what_json_reads_more_deeply_than_we_can_walk_is_refused(monkeypatch):
+    """From Python 3.12 on, the C parser goes deeper than Python's own recursion may."""
+    deep = {}
+    for _ in range(5_000):
+        deep = {"a": deep}
+    monkeypatch.setattr("local_api.wire.read_json", lambda raw: {"model": "m", "messages": [deep]})
+    with pytest.raises(InvalidRequest, match="nested too deeply"):
+        CHAT.read(b"")
+
+
 def test_null_means_not_given():
     assert read(COMPLETIONS, model="m", prompt="p", n=None, stop=None, suffix=None) == {"model": "m", "prompt": "p"}
     with pytest.raises(InvalidRequest, match="Missing required parameter: 'model'"):

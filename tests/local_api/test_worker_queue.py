@@ -124,7 +124,7 @@ def test_a_child_that_dies_by_itself_is_tried_again_and_then_given_up(store, wor
 
 
 @pytest.mark.parametrize("crashes", [0, 2])
-@pytest.mark.parametrize("taken", ["paused", "cancelled"])
+@pytest.mark.parametrize("taken", ["paused", "cancelled", "queued"])
 def test_what_the_owner_did_while_the_child_died_stands(store, worker, make_job, messages, taken, crashes):
     job = make_job("running")
     store.jobs.note_crash(job["id"], crashes)
@@ -240,7 +240,7 @@ def test_news_that_comes_during_the_work_is_not_lost(worker):
         else:
             found.set()
         return False
-    thread = threading.Thread(target=worker._loop, args=(worker._news[0], action))
+    thread = threading.Thread(target=worker._loop, args=(worker._news[0], action), daemon=True)
     thread.start()
     assert found.wait(30)
     worker._stopping.set()

