@@ -8,10 +8,13 @@ Knows the engine's protocol and the API's limits, not the shape of either endpoi
 
 import asyncio
 import dataclasses
-from collections.abc import AsyncIterator, Sequence
+import math
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import aclosing
 from pathlib import Path
 from typing import Any
+
+from fastapi import Request
 
 from local_api.context import Context
 from local_api.engines.protocols import BaseModel, GenerationRequest, Generator, Piece, TokenLogprob
@@ -19,6 +22,7 @@ from local_api.errors import InvalidRequest, ModelNotFound
 from local_api.wire import in_range
 
 MAX_STOPS = 4
+CLIENT_LEFT = 499  # nobody reads it; the number is the one that web servers log for this
 MAX_ID_DIGITS = 9
 MAX_CHOICES = 128
 LIMITS = {"temperature": (0, 2), "top_p": (0, 1), "presence_penalty": (-2, 2), "frequency_penalty": (-2, 2),
@@ -51,7 +55,8 @@ class Answer:
 
     @property
     def mean_logprob(self) -> float:
-        return sum(token.logprob for token in self.tokens) / max(1, len(self.tokens))
+        """Of an answer without tokens minus infinity: nothing said is not the best that can be said."""
+        return sum(token.logprob for token in self.tokens) / len(self.tokens) if self.tokens else -math.inf
 
 
 def find_model(here: Context, project: str, name: str) -> Target:
@@ -121,6 +126,22 @@ async def answer(generator: Generator, request: GenerationRequest) -> Answer:
             async for piece in pieces:
                 result.add(piece)
     return result
+
+
+async def unless_left(request: Request, work: Coroutine[Any, Any, list[Answer]]) -> list[Answer] | None:
+    """The result of `work`; None, with the work given up, if the client hangs up first: an interrupted cell frees its slots."""
+    async def left() -> None:
+        while (await request.receive())["type"] != "http.disconnect":
+            pass
+
+    tasks = asyncio.create_task(work), asyncio.create_task(left())
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        return tasks[0].result() if tasks[0].done() else None
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def answer_all(generator: Generator, requests: Sequence[GenerationRequest]) -> list[Answer]:

@@ -17,6 +17,7 @@ from local_api import __version__
 from local_api.context import Context
 from local_api.engines.protocols import EngineError
 from local_api.errors import ApiError, InvalidRequest, MethodNotAllowed, NotFound, TooLarge, Unavailable
+from local_api.gate import Gate
 from local_api.routes import ROUTERS
 from local_api.sse import from_engine
 
@@ -27,6 +28,7 @@ def create_app(context: Context) -> FastAPI:
     """The ASGI application of one server."""
     app = FastAPI(title="Local API", version=__version__, docs_url="/docs", redoc_url=None)
     app.state.context = context
+    app.add_middleware(Gate, keys=context.keys, max_bytes=context.settings.max_upload_bytes)
     for router in ROUTERS:
         app.include_router(router)
     app.add_exception_handler(ApiError, refuse)

@@ -8,7 +8,18 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.responses import JSONResponse, Response
 
 from local_api import __version__
-from local_api.answers import Answer, answer_all, find_model, pieces_of_all, room_for, sampling, usage, variants
+from local_api.answers import (
+    CLIENT_LEFT,
+    Answer,
+    answer_all,
+    find_model,
+    pieces_of_all,
+    room_for,
+    sampling,
+    unless_left,
+    usage,
+    variants,
+)
 from local_api.context import Context, context, project
 from local_api.engines.protocols import GenerationRequest, Piece, TokenLogprob
 from local_api.errors import InvalidRequest, UnsupportedParameter
@@ -32,7 +43,9 @@ async def create_chat_completion(request: Request, project: str = Depends(projec
             "system_fingerprint": f"{here.engine.name}-{__version__}"}
     if body.get("stream"):
         return await stream(chunks(here, requests, head, body.get("stream_options") or {}))
-    answers = await answer_all(here.generator, requests)
+    answers = await unless_left(request, answer_all(here.generator, requests))
+    if answers is None:
+        return Response(status_code=CLIENT_LEFT)
     used = usage(len(engine_request.prompt), sum(answer.n_tokens for answer in answers))
     return JSONResponse({**head, "object": "chat.completion", "usage": used,
                          "choices": [choice(index, answer, bool(body.get("logprobs"))) for index, answer in enumerate(answers)]})

@@ -10,6 +10,7 @@ from fastapi.responses import JSONResponse, Response
 
 from local_api import __version__
 from local_api.answers import (
+    CLIENT_LEFT,
     Answer,
     Target,
     answer_all,
@@ -17,6 +18,7 @@ from local_api.answers import (
     pieces_of_all,
     room_for,
     sampling,
+    unless_left,
     usage,
     variants,
 )
@@ -55,7 +57,9 @@ async def create_completion(request: Request, project: str = Depends(project)) -
             "system_fingerprint": f"{here.engine.name}-{__version__}"}
     if body.get("stream"):
         return await stream(chunks(here, order, head, body.get("stream_options") or {}))
-    answers = await answer_all(here.generator, order.requests)
+    answers = await unless_left(request, answer_all(here.generator, order.requests))
+    if answers is None:
+        return Response(status_code=CLIENT_LEFT)
     used = usage(order.prompt_tokens, sum(answer.n_tokens for answer in answers))
     return JSONResponse({**head, "choices": choices(order, answers), "usage": used})
 

@@ -190,3 +190,15 @@ def test_a_client_that_leaves_does_not_stop_the_server(client, job):
     next(iter(stream))
     stream.close()
     assert client.models.list().data
+
+
+@pytest.mark.parametrize("server", ["lora"], indirect=True)
+@pytest.mark.lora
+def test_a_client_that_gives_up_frees_its_slots(server, job):
+    """Long answers that nobody waits for any more must not delay the next one."""
+    impatient = server.client(timeout=1.0)
+    with pytest.raises(openai.APITimeoutError):
+        impatient.completions.create(model=job.model, prompt=["Once upon a time"] * 32, max_tokens=1500, temperature=1,
+                                     logit_bias={"0": -100, "2": -100})
+    patient = server.client(timeout=60)  # those answers would take minutes
+    assert patient.completions.create(model=job.model, prompt="Once", max_tokens=1).choices[0].text

@@ -19,7 +19,7 @@ def test_connect_starts_the_local_api_and_says_so_in_one_line(local_server, star
     client = connect(engine="lora")
     said = capsys.readouterr().out
     assert said.count("\n") == 1
-    assert str(client.base_url).removesuffix("/v1/") in said
+    assert "127.0.0.1" not in said, "no port that changes with each start"
     assert "engine lora, base model tiny" in said and "this machine" in said
     assert client.api_key == "sk-fake" and starts() == 1
 
@@ -130,7 +130,7 @@ def test_a_classroom_server_is_a_local_api_on_another_machine(local_server, monk
     monkeypatch.setenv("OPENAI_API_KEY", "sk-class")
     client = connect()
     assert client.api_key == "sk-class" and is_local(client) and base_model(client) == "tiny"
-    assert "Local API at" in capsys.readouterr().out
+    assert "Local API on" in capsys.readouterr().out
 
 
 def test_an_address_without_a_key_is_refused_with_what_to_set(monkeypatch):

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..protocols import AdapterError
-from .llama_gguf import LINEAR
+from local_api.engines.lora.llama_gguf import LINEAR
+from local_api.engines.protocols import AdapterError
 
 GGUF = "adapter.gguf"
 PEFT_CONFIG = "adapter_config.json"

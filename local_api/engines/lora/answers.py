@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from ..protocols import FinishReason, Piece, TokenLogprob
+from local_api.engines.protocols import FinishReason, Piece, TokenLogprob
 
 
 class StopFilter:

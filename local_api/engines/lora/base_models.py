@@ -7,7 +7,6 @@ sha256; `prepare` writes the language model's weights out once for training. Nei
     python -m local_api.engines.lora --cache-dir DIR
 """
 
-import argparse
 import errno
 import hashlib
 import json
@@ -21,13 +20,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import platformdirs
 from filelock import FileLock
 
-from ..protocols import BaseModel, EngineError
+from local_api.engines.protocols import BaseModel, EngineError
 
 Say = Callable[[str], None]
 CONTEXT_LENGTH = 2048  # tokens of prompt and completion together: the guide's limit, and what a serving slot holds
+HUB_NAME = "HuggingFaceTB/SmolLM2-135M-Instruct"
 _PREPARED = "1"  # raised when `prepare` writes something else, so that older caches are written again
 
 
@@ -61,7 +60,6 @@ MINILM = Source(
     },
     200,
 )
-HUB_NAME = "HuggingFaceTB/SmolLM2-135M-Instruct"  # what others' tools know the model by
 DEFAULT = BaseModel(
     SMOLLM2.name,
     "SmolLM2 135M Instruct (Apache-2.0), 4-bit weights, fine-tuned and served on this machine",
@@ -76,6 +74,7 @@ class ModelFiles:
 
     gguf: Path
     weights: Path
+    hub_name: str = HUB_NAME  # what others' tools know it by: written into the adapters
 
 
 def find(cache_dir: Path) -> ModelFiles:
@@ -187,7 +186,7 @@ def _complete(folder: Path, source: Source) -> bool:
 
 def prepare(cache_dir: Path, report: Say = print) -> ModelFiles:
     """Write the language model's weights out for training, once (269 MB)."""
-    from .prepare import write_transformers_folder
+    from local_api.engines.lora.prepare import write_transformers_folder
 
     folder = cache_dir / SMOLLM2.name
     if not _complete(folder, SMOLLM2):
@@ -208,20 +207,3 @@ def prepare(cache_dir: Path, report: Say = print) -> ModelFiles:
                 draft.replace(weights)
             report(f"Wrote them in {time.monotonic() - began:.0f} s")
     return find(cache_dir)
-
-
-def main() -> int:
-    """Fetch and prepare both models."""
-    parser = argparse.ArgumentParser(prog="python -m local_api.engines.lora",
-                                     description="Fetch the base model and the embedding model into the cache.")
-    parser.add_argument("--cache-dir", type=Path, default=platformdirs.user_cache_path("fine-tuning-cookbook"),
-                        help="where models are kept (default: %(default)s)")
-    cache_dir = parser.parse_args().cache_dir
-    try:
-        fetch(cache_dir)
-        prepare(cache_dir)
-    except EngineError as error:
-        print(error, file=sys.stderr)
-        return 1
-    print(f"Models are ready in {cache_dir}")
-    return 0

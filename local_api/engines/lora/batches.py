@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from .examples import Encoded
+from local_api.engines.lora.examples import Encoded
 
 if TYPE_CHECKING:
     import torch

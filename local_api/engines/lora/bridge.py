@@ -12,7 +12,7 @@ import threading
 from collections.abc import AsyncIterator, Callable
 from types import TracebackType
 
-from ..protocols import Piece
+from local_api.engines.protocols import Piece
 
 
 class Bridge:

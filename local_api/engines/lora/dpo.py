@@ -12,10 +12,10 @@ from collections.abc import Sequence
 import torch
 from torch.nn import functional
 
-from .batches import Part
-from .metrics import Tally
-from .network import Network
-from .objectives import Kept
+from local_api.engines.lora.batches import Part
+from local_api.engines.lora.metrics import Tally
+from local_api.engines.lora.network import Network
+from local_api.engines.lora.objectives import Kept
 
 
 class Preferences:

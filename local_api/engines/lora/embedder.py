@@ -1,9 +1,8 @@
-"""Texts to vectors with all-MiniLM-L6-v2: mean of the last layer's states over the text's tokens, of unit length.
+"""Sentence embeddings: all-MiniLM-L6-v2, mean of the last layer over the tokens, made unit length.
 
-Source of the recipe: the model's own description (mean pooling, then normalisation, 256 word pieces at most). PyTorch and
-the model are loaded when the first text comes, in a thread; the server answers other requests meanwhile.
+It knows its model and nothing of the language model. PyTorch is loaded in a thread at the first request.
 
-    vectors, n_tokens = await MiniLM(folder).embed(["Where is my parcel?"])
+    vectors, n_tokens = await MiniLM(find_embedder(cache_dir)).embed(["a kettle", "an electric kettle"])
 """
 
 import asyncio
@@ -13,70 +12,76 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from ..protocols import EngineError
+from tokenizers import Tokenizer as FastTokenizer
 
-DIMENSIONS = 384
-MAX_TOKENS = 256
-BATCH = 32  # texts of like lengths in one matrix product
+from local_api.engines.protocols import EngineError
+
+_AT_ONCE = 32  # texts; sorted by length, so that little of it is padding
 
 
 class MiniLM:
-    """`Embedder` of the protocols."""
+    """`Embedder` of the protocols. Texts are cut nowhere: one that is too long is refused."""
 
     id = "all-minilm-l6-v2"
-    dimensions = DIMENSIONS
-    max_tokens = MAX_TOKENS
+    dimensions = 384
+    max_tokens = 256  # with the two that the model adds; it was trained on no more
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._loading = threading.Lock()
 
-    @cached_property
-    def _tokenizer(self) -> Any:
-        from tokenizers import Tokenizer
-
-        tokenizer = Tokenizer.from_file(str(self._folder / "tokenizer.json"))
-        tokenizer.no_truncation()  # too long a text is refused, not cut off in silence
-        tokenizer.no_padding()
-        return tokenizer
-
-    @cached_property
-    def _model(self) -> Any:
-        from transformers import BertModel
-
-        return BertModel.from_pretrained(self._folder, add_pooling_layer=False).eval()
-
     async def embed(self, texts: Sequence[str]) -> tuple[list[list[float]], int]:
-        encodings = self._tokenizer.encode_batch(list(texts))
-        ids = [encoding.ids for encoding in encodings]
-        for number, row in enumerate(ids):
-            if len(row) > MAX_TOKENS:
-                raise EngineError(f"input {number} has {len(row)} tokens, the embedding model reads at most {MAX_TOKENS}: "
-                                  "cut it into parts")
-        return await asyncio.to_thread(self._vectors, ids), sum(map(len, ids))
+        return await asyncio.to_thread(self._embed, list(texts))
 
     def decode(self, ids: Sequence[int]) -> str:
         return self._tokenizer.decode(list(ids), skip_special_tokens=True)
 
-    def _vectors(self, ids: Sequence[Sequence[int]]) -> list[list[float]]:
-        """Vectors [len(ids), 384] in the order of `ids`; computed shortest first, so that little is padding."""
-        with self._loading:  # one thread loads, and one at a time computes: more would only share the same cores
-            order = sorted(range(len(ids)), key=lambda place: len(ids[place]))
-            vectors: list[list[float]] = [[]] * len(ids)
-            for start in range(0, len(order), BATCH):
-                places = order[start:start + BATCH]
-                for place, vector in zip(places, self._pooled([ids[place] for place in places]), strict=True):
-                    vectors[place] = vector
-            return vectors
+    def _embed(self, texts: list[str]) -> tuple[list[list[float]], int]:
+        encoded = [encoding.ids for encoding in self._tokenizer.encode_batch(texts)]
+        for number, ids in enumerate(encoded):
+            if len(ids) > self.max_tokens:
+                raise EngineError(f"input {number} has {len(ids)} tokens, this model reads at most {self.max_tokens}: split it")
+        by_length = sorted(range(len(texts)), key=lambda index: len(encoded[index]))
+        vectors: list[list[float]] = [[] for _ in texts]
+        for start in range(0, len(texts), _AT_ONCE):
+            indices = by_length[start : start + _AT_ONCE]
+            for index, vector in zip(indices, self._vectors([encoded[i] for i in indices]), strict=True):
+                vectors[index] = vector
+        return vectors, sum(map(len, encoded))
 
-    def _pooled(self, rows: Sequence[Sequence[int]]) -> list[list[float]]:
+    def _vectors(self, encoded: list[list[int]]) -> list[list[float]]:
+        """[texts, dimensions], for texts of like lengths."""
         import torch
 
-        width = max(map(len, rows))
-        tokens = torch.tensor([[*row, *[0] * (width - len(row))] for row in rows])
-        mask = torch.tensor([[1] * len(row) + [0] * (width - len(row)) for row in rows])
+        model = self._loaded()
+        width = max(map(len, encoded))
+        ids = torch.tensor([row + [0] * (width - len(row)) for row in encoded])
+        mask = torch.tensor([[1] * len(row) + [0] * (width - len(row)) for row in encoded])
         with torch.inference_mode():
-            states = self._model(input_ids=tokens, attention_mask=mask).last_hidden_state
-            weights = mask[:, :, None].to(states.dtype)
-            means = (states * weights).sum(dim=1) / weights.sum(dim=1)
-            return torch.nn.functional.normalize(means, dim=1).tolist()
+            hidden = model(input_ids=ids, attention_mask=mask).last_hidden_state
+            mean = (hidden * mask[..., None]).sum(1) / mask.sum(1, keepdim=True)
+            return torch.nn.functional.normalize(mean, dim=1).tolist()
+
+    def _loaded(self) -> Any:
+        with self._loading:
+            return self._model
+
+    @cached_property
+    def _model(self) -> Any:
+        import torch
+        from transformers import AutoModel
+        from transformers.utils import logging
+
+        logging.set_verbosity_error()
+        logging.disable_progress_bar()
+        try:
+            return AutoModel.from_pretrained(self._folder, dtype=torch.float32).eval()
+        except (OSError, ValueError) as error:
+            raise EngineError(f"the embedding model in {self._folder} cannot be loaded: {error}") from error
+
+    @cached_property
+    def _tokenizer(self) -> FastTokenizer:
+        tokenizer = FastTokenizer.from_file(str(self._folder / "tokenizer.json"))
+        tokenizer.no_truncation()
+        tokenizer.no_padding()
+        return tokenizer

@@ -11,10 +11,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ..protocols import Chat, EngineError, Example, Message, Preference, PromptCompletion
+from local_api.engines.protocols import Chat, EngineError, Example, Message, Preference, PromptCompletion
 
 if TYPE_CHECKING:
-    from .tokenizer import LoraTokenizer
+    from local_api.engines.lora.tokenizer import LoraTokenizer
 
 Tools = Sequence[Mapping[str, Any]] | None
 

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..protocols import AdapterError
-from .adapters import GGUF, PEFT_CONFIG, PEFT_WEIGHTS
-from .llama_gguf import LINEAR, gguf_name, heads_of, to_gguf_rows
+from local_api.engines.lora.adapters import GGUF, PEFT_CONFIG, PEFT_WEIGHTS
+from local_api.engines.lora.llama_gguf import LINEAR, gguf_name, heads_of, to_gguf_rows
+from local_api.engines.protocols import AdapterError
 
 if TYPE_CHECKING:
     import torch
@@ -33,7 +33,9 @@ class LoraShape:
     layers: int
 
 
-def export(weights: "Mapping[str, torch.Tensor]", folder: Path, *, shape: LoraShape, config: Mapping[str, Any], base: str) -> None:
+def export(
+    weights: "Mapping[str, torch.Tensor]", folder: Path, *, shape: LoraShape, config: Mapping[str, Any], base: str
+) -> None:
     """Write `folder`, replacing one that is there. `config`: the base model's config.json; `base`: its name on the Hub."""
     draft = folder.with_name(folder.name + ".draft")
     shutil.rmtree(draft, ignore_errors=True)

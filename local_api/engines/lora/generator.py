@@ -13,6 +13,7 @@ by its name, with no bytes. Penalties count the answer's tokens, as the API says
 
 import asyncio
 import codecs
+import json
 import os
 import random
 import threading
@@ -24,15 +25,15 @@ from typing import Any
 
 import psutil
 
-from ..protocols import EngineError, GenerationRequest, Piece, Stopped
-from .adapters import AdapterFile, check, file_of, linear_shapes, read_config
-from .answers import Assembler
-from .base_models import CONTEXT_LENGTH, ModelFiles
-from .bridge import Bridge, Collected
-from .llama import Llama
-from .pool import Pool
-from .sampling import options, penalises
-from .tokenizer import LoraTokenizer
+from local_api.engines.lora.adapters import AdapterFile, check, file_of, linear_shapes, read_config
+from local_api.engines.lora.answers import Assembler
+from local_api.engines.lora.base_models import CONTEXT_LENGTH, ModelFiles
+from local_api.engines.lora.bridge import Bridge, Collected
+from local_api.engines.lora.llama import Llama
+from local_api.engines.lora.pool import Pool
+from local_api.engines.lora.sampling import options, penalises
+from local_api.engines.lora.tokenizer import LoraTokenizer
+from local_api.engines.protocols import EngineError, GenerationRequest, Piece, Stopped
 
 SLOTS = 8  # answered together
 Emit = Callable[[Piece], None]
@@ -66,6 +67,8 @@ class LlamaGenerator:
         # More threads than slots: llama.cpp then has the next request at hand when a slot becomes free.
         self._threads = ThreadPoolExecutor(2 * slots, thread_name_prefix="llama")
         self._closed = threading.Event()
+        self._schemas: set[str] = set()  # those that were tried, and can be followed
+        [self._z] = tokenizer.encode("z")
 
     async def generate(self, request: GenerationRequest) -> AsyncIterator[Piece]:
         """One piece where `stream` is off; else pieces as they come."""
@@ -104,6 +107,7 @@ class LlamaGenerator:
 
     def _run(self, task: _Task) -> None:
         """In a thread of its own: blocks until the answer is whole, abandoned, or the generator closed."""
+        self._check_schema(task)
         if penalises(task.request):
             self._token_by_token(task)
         else:
@@ -152,6 +156,25 @@ class LlamaGenerator:
         if not self._unwanted(task):
             over = task.answer.stopped or ended
             task.emit(task.answer.finish("stop" if over else "length", n_tokens=len(generated)))
+
+    def _check_schema(self, task: _Task) -> None:
+        """llama.cpp answers without any constraint, and says nothing, when its grammar does not understand a schema.
+
+        So each new schema is tried: no JSON begins with a z, however much it is wanted.
+        """
+        wanted = replace(task.request, max_tokens=1, temperature=0.0, logit_bias={self._z: 100.0}, top_logprobs=None)
+        if task.request.json_schema is None or (schema := json.dumps(task.request.json_schema)) in self._schemas:
+            return
+        begun: list[str] = []
+        task.llama.complete(
+            [self._tokenizer.start_id],
+            options(wanted, vocabulary_size=self._tokenizer.vocabulary_size),
+            None,
+            lambda chunk: bool(begun.append(chunk["choices"][0]["text"])),
+        )
+        if "".join(begun) == "z":
+            raise EngineError(f"the JSON schema {schema[:200]} has a part that llama.cpp cannot follow: simplify it")
+        self._schemas.add(schema)
 
     def _unwanted(self, task: _Task) -> bool:
         return task.abandoned.is_set() or self._closed.is_set()

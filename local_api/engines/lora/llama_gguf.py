@@ -24,7 +24,7 @@ _OUTSIDE = {
     "model.norm.weight": "output_norm.weight",
     "lm_head.weight": "output.weight",
 }
-_PLACE = dict.fromkeys(("q_proj", "k_proj", "v_proj", "o_proj"), "self_attn") | dict.fromkeys(("gate_proj", "up_proj", "down_proj"), "mlp")
+_PLACE = dict.fromkeys(LINEAR, "mlp") | dict.fromkeys(("q_proj", "k_proj", "v_proj", "o_proj"), "self_attn")
 
 
 def gguf_name(name: str) -> str:

@@ -19,8 +19,8 @@ from torch.nn import functional
 from transformers import AutoModelForCausalLM
 from transformers.utils import logging
 
-from ..protocols import EngineError
-from .llama_gguf import LINEAR
+from local_api.engines.lora.llama_gguf import LINEAR
+from local_api.engines.protocols import EngineError
 
 # Up to this many tokens plain attention is faster on a CPU than PyTorch's fused one; beyond it the memory of its scores matters.
 _PLAIN_ATTENTION = 512
@@ -112,7 +112,10 @@ class Network:
         return self.head(self.core.norm(hidden)).float()
 
     def _layers(self, start: int, end: int, hidden: torch.Tensor) -> Iterator[tuple[nn.Module, dict[str, Any]]]:
-        """Layers with what they take beside the hidden states. Padding is on the right and carries no loss: the causal mask is all."""
+        """Layers, each with what it takes beside the hidden states.
+
+        Padding is on the right and carries no loss, so the causal mask is all that is needed.
+        """
         time = hidden.shape[1]
         rotary = self.core.rotary_emb(hidden, torch.arange(time, device=self.device)[None])
         plain = time <= _PLAIN_ATTENTION

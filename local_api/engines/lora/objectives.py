@@ -11,9 +11,9 @@ from typing import Protocol
 import torch
 from torch.nn import functional
 
-from .batches import Part
-from .metrics import Tally
-from .network import Network
+from local_api.engines.lora.batches import Part
+from local_api.engines.lora.metrics import Tally
+from local_api.engines.lora.network import Network
 
 
 class Kept:

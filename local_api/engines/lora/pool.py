@@ -10,9 +10,9 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 
-from ..protocols import AdapterError
-from .adapters import AdapterFile
-from .llama import Llama
+from local_api.engines.lora.adapters import AdapterFile
+from local_api.engines.lora.llama import Llama
+from local_api.engines.protocols import AdapterError
 
 MAX_ADAPTERS = 16  # 8 MB of memory each; the one that was not used for the longest time goes
 

@@ -11,8 +11,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from ..protocols import EngineError
-from .llama_gguf import from_gguf_rows, heads_of, hugging_face_names
+from local_api.engines.lora.llama_gguf import from_gguf_rows, heads_of, hugging_face_names
+from local_api.engines.protocols import EngineError
 
 # What splits text before the merges, by the name that GGUF gives it. Only what a test has compared with llama.cpp is here.
 DIGITS_ALONE = {"smollm"}

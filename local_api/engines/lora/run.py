@@ -5,7 +5,7 @@ without weight decay, a cosine schedule after 6 % of warm-up, gradients clipped 
 times an epoch, all of it at each epoch's end; of more than 1,000 validation examples, 1,000 evenly spaced ones, so
 that a large file does not cost more than training does.
 
-    for report in Run(spec, tokens, weights, settings, "HuggingFaceTB/SmolLM2-135M-Instruct").reports(fingerprint): ...
+    for report in Run(spec, tokens, files, Settings()).reports(fingerprint): ...
 """
 
 import math
@@ -17,17 +17,18 @@ from pathlib import Path
 import psutil
 import torch
 
-from ..protocols import CheckpointReport, EngineError, Report, StepReport, TrainingSpec
-from .adapters import read_config
-from .batches import Part, collate, like_lengths, order, split
-from .dpo import Preferences
-from .examples import Encoded
-from .export import LoraShape, export, read_adapter
-from .metrics import Tally
-from .network import load
-from .objectives import Kept, Objective, Supervised
-from .state import RunState
-from .trainer import Settings, Tokens
+from local_api.engines.lora.adapters import read_config
+from local_api.engines.lora.base_models import ModelFiles
+from local_api.engines.lora.batches import Part, collate, like_lengths, order, split
+from local_api.engines.lora.dpo import Preferences
+from local_api.engines.lora.examples import Encoded
+from local_api.engines.lora.export import LoraShape, export, read_adapter
+from local_api.engines.lora.metrics import Tally
+from local_api.engines.lora.network import load
+from local_api.engines.lora.objectives import Kept, Objective, Supervised
+from local_api.engines.lora.state import RunState
+from local_api.engines.lora.trainer import Settings, Tokens
+from local_api.engines.protocols import CheckpointReport, EngineError, Report, StepReport, TrainingSpec
 
 MAX_VALIDATION = 1000  # examples
 VALIDATIONS_PER_EPOCH = 4
@@ -46,9 +47,9 @@ class Batch:
 class Run:
     """Loads the model when made. `reports` may be iterated once."""
 
-    def __init__(self, spec: TrainingSpec, tokens: Tokens, weights: Path, settings: Settings, hub_name: str) -> None:
-        self._spec, self._settings, self._hub_name = spec, settings, hub_name
-        self._config = read_config(weights)
+    def __init__(self, spec: TrainingSpec, tokens: Tokens, files: ModelFiles, settings: Settings) -> None:
+        self._spec, self._settings, self._hub_name = spec, settings, files.hub_name
+        self._config = read_config(files.weights)
         layers = self._config["num_hidden_layers"]
         start: dict[str, torch.Tensor] = {}
         if spec.start_from is not None:
@@ -56,7 +57,7 @@ class Run:
         else:
             self._shape = LoraShape(settings.rank, settings.alpha, layers - min(settings.depth or layers, layers), layers)
         shape = self._shape
-        self._network = load(weights, depth=layers - shape.first, rank=shape.rank, alpha=shape.alpha, seed=spec.seed)
+        self._network = load(files.weights, depth=layers - shape.first, rank=shape.rank, alpha=shape.alpha, seed=spec.seed)
         if start:
             self._network.set_weights(start)
         self._weights = self._network.weights()

@@ -10,7 +10,8 @@ for does not happen.
 import json
 from typing import Any
 
-from ..protocols import EngineError, GenerationRequest
+from local_api.engines.lora.llama import library
+from local_api.engines.protocols import EngineError, GenerationRequest
 
 MAX_TOP_LOGPROBS = 20
 _LARGEST_SEED = 2**32 - 2  # llama.cpp takes the next one for "choose any"
@@ -65,12 +66,10 @@ def _bias(request: GenerationRequest, vocabulary_size: int) -> list[list[Any]]:
 
 
 def _grammar(request: GenerationRequest) -> str:
-    import xllamacpp
-
     if penalises(request):
         raise EngineError("presence_penalty and frequency_penalty cannot be combined with a JSON schema: leave one of them out")
     schema = request.json_schema or {"type": "object"}
     try:
-        return xllamacpp.json_schema_to_grammar(json.dumps(schema))
+        return library().json_schema_to_grammar(json.dumps(schema))
     except ValueError as error:
         raise EngineError(f"the JSON schema cannot be followed: {error}") from error

@@ -15,7 +15,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..protocols import StepReport
+from local_api.engines.protocols import StepReport
 
 if TYPE_CHECKING:
     import torch

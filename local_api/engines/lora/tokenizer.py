@@ -19,8 +19,8 @@ from jinja2.ext import loopcontrols
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from tokenizers import Tokenizer as FastTokenizer
 
-from ..protocols import EngineError, Example, Message
-from .examples import encode
+from local_api.engines.lora.examples import encode
+from local_api.engines.protocols import EngineError, Example, Message
 
 
 def _byte_of_character() -> dict[str, int]:

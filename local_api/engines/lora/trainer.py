@@ -11,11 +11,11 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 
-from ..protocols import EngineError, Report, TrainingSpec
-from .adapters import PEFT_WEIGHTS
-from .base_models import CONTEXT_LENGTH, ModelFiles
-from .examples import Encoded, encode_all
-from .tokenizer import LoraTokenizer
+from local_api.engines.lora.adapters import PEFT_WEIGHTS
+from local_api.engines.lora.base_models import CONTEXT_LENGTH, ModelFiles
+from local_api.engines.lora.examples import Encoded, encode_all
+from local_api.engines.lora.tokenizer import LoraTokenizer
+from local_api.engines.protocols import EngineError, Report, TrainingSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +44,9 @@ class LoraTrainer:
         self,
         files: Callable[[str], ModelFiles],
         tokenizer: Callable[[str], LoraTokenizer],
-        hub_name: str,
         settings: Settings | None = None,
     ) -> None:
-        """`hub_name`: what the adapter's configuration calls the base model, so that others' tools find it."""
         self._files, self._tokenizer = files, tokenizer
-        self._hub_name = hub_name
         self._settings = settings or Settings()
 
     def train(self, spec: TrainingSpec) -> Iterator[Report]:
@@ -57,9 +54,9 @@ class LoraTrainer:
         files = self._files(spec.base_model)
         tokens = self._read(spec)
         _need_pytorch()
-        from .run import Run
+        from local_api.engines.lora.run import Run
 
-        run = Run(spec, tokens, files.weights, self._settings, self._hub_name)
+        run = Run(spec, tokens, files, self._settings)
         yield from run.reports(fingerprint(spec, tokens, self._settings))
 
     def _read(self, spec: TrainingSpec) -> Tokens:
@@ -80,7 +77,8 @@ class LoraTrainer:
 def fingerprint(spec: TrainingSpec, tokens: Tokens, settings: Settings) -> str:
     """Equal for two runs only where everything that decides their numbers is."""
     digest = hashlib.sha256()
-    choices = [spec.base_model, asdict(spec.hyperparameters), spec.seed, spec.method, settings.depth, settings.rank, settings.alpha]
+    shape = [settings.depth, settings.rank, settings.alpha]
+    choices = [spec.base_model, asdict(spec.hyperparameters), spec.seed, spec.method, shape]
     digest.update(json.dumps(choices).encode())
     if spec.start_from is not None:
         digest.update((spec.start_from / PEFT_WEIGHTS).read_bytes())

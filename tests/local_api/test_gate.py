@@ -1,0 +1,53 @@
+"""The gate: keys and sizes are checked before a body is read."""
+
+import asyncio
+
+import pytest
+
+from local_api.auth import Keys
+from local_api.errors import TooLarge
+from local_api.gate import ROOM_FOR_FORM, Gate
+
+
+def knock(*, path="/v1/files", headers=(), body=(b"",), max_bytes=10):
+    """What is sent back, and how many parts of the body were read."""
+    read, sent, parts = [], [], list(body)
+
+    async def receive():
+        read.append(parts[0])
+        return {"type": "http.request", "body": parts.pop(0), "more_body": bool(parts)}
+
+    async def send(message):
+        sent.append(message)
+
+    async def app(scope, receive, send):
+        while (await receive())["more_body"]:
+            pass
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+
+    scope = {"type": "http", "method": "POST", "path": path, "headers": [(k.encode(), v.encode()) for k, v in headers]}
+    asyncio.run(Gate(app, keys=Keys({"sk-mine": "default"}), max_bytes=max_bytes)(scope, receive, send))
+    return sent[0]["status"], len(read)
+
+
+KEY = ("authorization", "Bearer sk-mine")
+
+
+def test_without_a_key_the_body_is_not_read():
+    assert knock(body=[b"a", b"b"]) == (401, 0)
+    assert knock(headers=[("authorization", "Bearer other")]) == (401, 0)
+
+
+def test_a_key_opens_and_health_needs_none():
+    assert knock(headers=[KEY], body=[b"a", b"b"]) == (200, 2)
+    assert knock(path="/health") == (200, 1)
+
+
+def test_a_length_that_is_announced_and_too_great_is_refused_unread():
+    assert knock(headers=[KEY, ("content-length", str(ROOM_FOR_FORM + 11))]) == (413, 0)
+    assert knock(headers=[KEY, ("content-length", str(ROOM_FOR_FORM + 10))]) == (200, 1)
+
+
+def test_a_body_that_grows_too_long_is_cut_off():
+    with pytest.raises(TooLarge):
+        knock(headers=[KEY], body=[b"x" * ROOM_FOR_FORM, b"y" * 11, b"never"])
