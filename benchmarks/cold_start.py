@@ -1,4 +1,4 @@
-"""Cold start: how long `connect()` takes with no server, and with one that runs; the peer is `import openai`, which nobody avoids.
+"""Cold start: how long `connect()` takes with no server, and with one that runs; the peer is `import openai`.
 
 Each time is that of a new Python process, as a notebook's kernel is one. The base model is in the cache.
 """
@@ -13,7 +13,8 @@ from benchmarks.report import in_turn, table
 ROUNDS = 3
 TIMED = "import time; start = time.perf_counter(); {code}; print(time.perf_counter() - start)"
 CONNECT = "import openai; from helpers import connect; start = time.perf_counter(); connect(announce=False)"
-ASK = CONNECT + "; client = connect(announce=False); client.completions.create(model=client.models.list().data[0].id, prompt='a', max_tokens=1)"
+ASK = CONNECT + ("; client = connect(announce=False); base = client.models.list().data[0].id; "
+                 "client.completions.create(model=base, prompt='a', max_tokens=1)")
 STOP = "from helpers import stop_server; stop_server()"
 
 
@@ -38,7 +39,8 @@ def main() -> None:
         }, ROUNDS)
         seconds(STOP, folder)
     rows = [[name, value, value / taken["import openai"]] for name, value in taken.items()]
-    print(table("Cold start", ["what", "seconds", "ratio"], rows, f"Median of {ROUNDS} new processes each, real engine, model in the cache."))
+    print(table("Cold start", ["what", "seconds", "ratio"], rows,
+                f"Median of {ROUNDS} new processes each, real engine, model in the cache."))
 
 
 if __name__ == "__main__":

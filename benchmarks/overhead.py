@@ -104,7 +104,8 @@ def main() -> None:
             with running([sys.executable, str(bare), str(bare_port), answer], bare_port):
                 speed = in_turn({"bare": lambda: requests_per_second(bare_port, request),
                                  "ours": lambda: requests_per_second(port, request)}, ROUNDS)
-    rows = [["bare Starlette handler", speed["bare"], 1.0], ["local API, mock engine", speed["ours"], speed["ours"] / speed["bare"]]]
+    rows = [["bare Starlette handler", speed["bare"], 1.0],
+            ["local API, mock engine", speed["ours"], speed["ours"] / speed["bare"]]]
     print(table("Server overhead", ["completions of one token", "requests/s", "ratio"], rows,
                 f"{CONNECTIONS} connections from one process, {SECONDS:g} s a run, median of {ROUNDS} runs taken in turn."))
 

@@ -13,7 +13,7 @@ import base64
 import binascii
 import io
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,8 @@ from openai.types.fine_tuning import FineTuningJob, FineTuningJobEvent
 from helpers.errors import FormatError, JobFailed
 from helpers.jsonl import jsonl_lines
 from helpers.widgets import monitor
+
+Reconnect = Callable[[int], openai.OpenAI | None]
 
 FINISHED = ("succeeded", "failed", "cancelled")
 
@@ -80,15 +82,17 @@ def upload(client: openai.OpenAI, rows: Iterable[Mapping[str, Any]] | pd.DataFra
     return file
 
 
-def follow(client: openai.OpenAI, job_id: str, *, poll: float = 0.5) -> FineTuningJob:
+def follow(client: openai.OpenAI, job_id: str, *, poll: float = 0.5, reconnect: Reconnect | None = None) -> FineTuningJob:
     """Show a job until it ends, and return it. `poll` is in seconds.
 
     In JupyterLab a progress bar with the loss curve, elsewhere a dozen lines of text. Raises JobFailed. Interrupting it
-    leaves the job running; calling it again shows the job from its beginning.
+    leaves the job running; calling it again shows the job from its beginning. When the connection breaks off, `reconnect` is
+    called with the number of failures in a row: with the client that it gives we go on where we were, without losing or
+    repeating an event; if it gives None, or is not there, the error is raised.
     """
     screen = monitor(job_id)
     try:
-        for job, fresh in _watch(client, job_id, poll):
+        for job, fresh in _watch(client, job_id, poll, reconnect):
             screen.update(job, fresh)
     except (KeyboardInterrupt, openai.APIConnectionError) as error:
         screen.close()
@@ -139,12 +143,23 @@ def read_results(content: bytes) -> pd.DataFrame:
     return table.rename(columns=lambda name: FILE_NAMES.get(name, name.replace("/", "_")))
 
 
-def _watch(client: openai.OpenAI, job_id: str, poll: float) -> Iterator[tuple[FineTuningJob, list[FineTuningJobEvent]]]:
+def _watch(client: openai.OpenAI, job_id: str, poll: float, reconnect: Reconnect | None,
+           ) -> Iterator[tuple[FineTuningJob, list[FineTuningJobEvent]]]:
     seen: set[str] = set()
+    failures = 0
     while True:
-        # The job before its events: when it is seen to have ended, its last events are there to be read.
-        job = client.fine_tuning.jobs.retrieve(job_id)
-        fresh = _new_events(client, job_id, seen)
+        try:
+            # The job before its events: when it is seen to have ended, its last events are there to be read.
+            job = client.fine_tuning.jobs.retrieve(job_id)
+            fresh = _new_events(client, job_id, seen)
+        except (openai.APIConnectionError, openai.InternalServerError):
+            failures += 1
+            again = reconnect(failures) if reconnect else None
+            if again is None:
+                raise
+            client = again
+            continue
+        failures = 0
         seen.update(event.id for event in fresh)
         yield job, fresh
         if job.status in FINISHED:

@@ -26,7 +26,8 @@ def prepare_data(
     prompt_column: Annotated[list[str] | None, typer.Option(
         help="The column of the prompts. Given twice: one text below the other.", rich_help_panel=FILE)] = None,
     completion_column: Annotated[str | None, typer.Option(help="The column of the completions.", rich_help_panel=FILE)] = None,
-    sheet: Annotated[str | None, typer.Option(help="The sheet of an XLSX file. Left out: the first.", rich_help_panel=FILE)] = None,
+    sheet: Annotated[str | None, typer.Option(help="The sheet of an XLSX file. Left out: the first.",
+                                              rich_help_panel=FILE)] = None,
     encoding: Annotated[str | None, typer.Option(help="Such as cp1252. Left out: found out.", rich_help_panel=FILE)] = None,
     group_column: Annotated[str | None, typer.Option(
         help="Rows with the same value here, of one conversation say, stay on one side of the split.",

@@ -79,7 +79,8 @@ class Session:
             status = ERRORS
             return self._work(table)
         except (CookbookError, OSError, Left) as error:
-            return self._refuse(f"{error} Nothing was written.".strip() if status == ERRORS else str(error), status)
+            message = f"{error.filename}: {error.strerror}." if isinstance(error, OSError) and error.filename else str(error)
+            return self._refuse(f"{message} Nothing was written.".strip() if status == ERRORS else message, status)
         except KeyboardInterrupt:
             return self._refuse("Interrupted. Nothing was written.", INTERRUPTED)
 
@@ -112,7 +113,7 @@ class Session:
             outcome = prepare(table, self.options, progress=progress,
                               agree=agree if self.request.writes and not self.request.asks else None)
         report.show_source(self.console, table, outcome.task)
-        report.show_findings(self.console, table, outcome.findings)
+        report.show_findings(self.console, table, outcome)
         if self.request.asks:
             outcome = prepare(table, self.options, agree=agree)
         for name in sorted(set(self.request.fixes) - outcome.applied):

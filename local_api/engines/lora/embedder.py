@@ -14,6 +14,7 @@ from typing import Any
 
 from tokenizers import Tokenizer as FastTokenizer
 
+from local_api.engines.lora.openmp import yielding_threads
 from local_api.engines.protocols import EngineError
 
 _AT_ONCE = 32  # texts; sorted by length, so that little of it is padding
@@ -51,9 +52,9 @@ class MiniLM:
 
     def _vectors(self, encoded: list[list[int]]) -> list[list[float]]:
         """[texts, dimensions], for texts of like lengths."""
+        model = self._loaded()  # before the import below: it loads PyTorch in the right way
         import torch
 
-        model = self._loaded()
         width = max(map(len, encoded))
         ids = torch.tensor([row + [0] * (width - len(row)) for row in encoded])
         mask = torch.tensor([[1] * len(row) + [0] * (width - len(row)) for row in encoded])
@@ -68,7 +69,8 @@ class MiniLM:
 
     @cached_property
     def _model(self) -> Any:
-        import torch
+        with yielding_threads():
+            import torch
         from transformers import AutoModel
         from transformers.utils import logging
 

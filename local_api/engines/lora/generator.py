@@ -25,7 +25,7 @@ from typing import Any
 
 import psutil
 
-from local_api.engines.lora.adapters import AdapterFile, check, file_of, linear_shapes, read_config
+from local_api.engines.lora.adapters import GGUF, AdapterFile, check, file_of, linear_shapes, read_config
 from local_api.engines.lora.answers import Assembler
 from local_api.engines.lora.base_models import CONTEXT_LENGTH, ModelFiles
 from local_api.engines.lora.bridge import Bridge, Collected
@@ -98,7 +98,7 @@ class LlamaGenerator:
         await self._pool.server(file_of(adapter) if adapter is not None else None)
 
     def forget(self, adapter: Path) -> None:
-        self._pool.forget(adapter)
+        self._pool.forget(adapter / GGUF)
 
     async def close(self) -> None:
         self._closed.set()

@@ -12,16 +12,15 @@ import os
 import secrets
 import shutil
 import socket
-import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from local_api.engines.lora.adapters import AdapterFile
+from local_api.engines.lora.openmp import yielding_threads
 from local_api.engines.protocols import AdapterError, EngineError
 
-_SPIN = "GOMP_SPINCOUNT"
 OnChunk = Callable[[Mapping[str, Any]], bool]  # true: no more is wanted
 
 
@@ -74,22 +73,9 @@ class Llama:
 
 
 def library() -> Any:
-    """The module xllamacpp, told not to spin.
-
-    Its threads wait for each other some 300 times a token, by default in a loop that never yields. As soon as something else runs
-    (a training job, a notebook) each wait costs a slice of time: measured on two busy cores, 4 tokens/s instead of
-    17, 16 of a prompt instead of 110; on idle ones 75 instead of 90. OpenMP reads the setting when the library is loaded, and
-    a process that is started from here is not to have it: so it is there for the import alone.
-    """
-    if "xllamacpp" not in sys.modules:
-        before = os.environ.get(_SPIN)
-        os.environ.setdefault(_SPIN, "1000")
-        try:
-            importlib.import_module("xllamacpp")
-        finally:
-            if before is None:
-                del os.environ[_SPIN]
-    return sys.modules["xllamacpp"]
+    """The module xllamacpp; everything here takes it from this function, so that it is loaded in the right way."""
+    with yielding_threads():
+        return importlib.import_module("xllamacpp")
 
 
 def _adapter_info(adapter: AdapterFile) -> Any:

@@ -9,6 +9,7 @@ so a request never meets another adapter than its own. The base model is always 
 import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from local_api.engines.lora.adapters import AdapterFile
 from local_api.engines.lora.llama import Llama
@@ -42,9 +43,10 @@ class Pool:
                 if self._llama is llama:  # else somebody replaced it while this request waited: look again
                     await self._replace(adapter)
 
-    def forget(self, adapter: AdapterFile) -> None:
-        """It is left out when the next server is made; until then it only takes memory."""
-        self._recent.pop(adapter, None)
+    def forget(self, path: Path) -> None:
+        """The adapter at `path` is left out when the next server is made; until then it only takes memory."""
+        for adapter in [adapter for adapter in self._recent if adapter.path == path]:
+            del self._recent[adapter]
 
     def close(self) -> None:
         """Let the server go; it ends with the last request that holds it."""
@@ -62,7 +64,7 @@ class Pool:
         while len(self._recent) > MAX_ADAPTERS:
             self._recent.popitem(last=False)
         for adapter in [adapter for adapter in self._recent if not adapter.path.exists()]:
-            self.forget(adapter)
+            del self._recent[adapter]
         if wanted is not None and wanted not in self._recent:
             raise AdapterError(f"the adapter {wanted.path} is gone: was its model deleted?")
         try:

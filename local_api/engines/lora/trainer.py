@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass
 from local_api.engines.lora.adapters import PEFT_WEIGHTS
 from local_api.engines.lora.base_models import CONTEXT_LENGTH, ModelFiles
 from local_api.engines.lora.examples import Encoded, encode_all
+from local_api.engines.lora.openmp import yielding_threads
 from local_api.engines.lora.tokenizer import LoraTokenizer
 from local_api.engines.protocols import EngineError, Report, TrainingSpec
 
@@ -53,7 +54,7 @@ class LoraTrainer:
         """Called again with the same work_dir after a crash, it tells all earlier reports again, and then goes on."""
         files = self._files(spec.base_model)
         tokens = self._read(spec)
-        _need_pytorch()
+        _load_pytorch()
         from local_api.engines.lora.run import Run
 
         run = Run(spec, tokens, files, self._settings)
@@ -91,9 +92,10 @@ def _numbers(examples: Sequence[Sequence[Encoded]]) -> list[list[tuple[list[int]
     return [[(sequence.ids, sequence.weights) for sequence in example] for example in examples]
 
 
-def _need_pytorch() -> None:
+def _load_pytorch() -> None:
     try:
-        import torch  # noqa: F401 (only whether it is there)
+        with yielding_threads():
+            import torch  # noqa: F401 (only whether it is there)
         import transformers  # noqa: F401
     except ImportError as error:
         raise EngineError(f"training needs PyTorch and transformers: install the extra [local] ({error})") from error

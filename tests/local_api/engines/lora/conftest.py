@@ -93,8 +93,9 @@ def generator(engine: LoraEngine, runner: asyncio.Runner) -> Iterator[LlamaGener
 
 @pytest.fixture(scope="session")
 def make_request(tokenizer: LoraTokenizer) -> Callable[..., GenerationRequest]:
-    def make(prompt: str = "The capital of France is", **changes: Any) -> GenerationRequest:
-        return GenerationRequest(**{"prompt": tokenizer.encode(prompt), "base_model": BASE, "temperature": 0.0} | changes)
+    def make(prompt: str | Sequence[int] = "The capital of France is", **changes: Any) -> GenerationRequest:
+        ids = tokenizer.encode(prompt) if isinstance(prompt, str) else prompt
+        return GenerationRequest(**{"prompt": ids, "base_model": BASE, "temperature": 0.0} | changes)
     return make
 
 
@@ -105,7 +106,7 @@ async def pieces(generator: LlamaGenerator, request: GenerationRequest) -> list[
 @pytest.fixture(scope="session")
 def ask(generator: LlamaGenerator, runner: asyncio.Runner, make_request: Callable[..., GenerationRequest]) -> Callable[..., list[Piece]]:
     """The pieces of one answer."""
-    def ask(prompt: str = "The capital of France is", **changes: Any) -> list[Piece]:
+    def ask(prompt: str | Sequence[int] = "The capital of France is", **changes: Any) -> list[Piece]:
         return runner.run(pieces(generator, make_request(prompt, **changes)))
     return ask
 

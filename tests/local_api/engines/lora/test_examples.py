@@ -60,7 +60,7 @@ def test_what_stands_before_an_answer_is_what_serving_would_send(tokenizer: Lora
 
 @pytest.mark.parametrize("messages", [[USER], [USER, {**ASSISTANT, "weight": 0}]])
 def test_a_conversation_with_nothing_to_learn_is_refused_with_its_line(tokenizer: LoraTokenizer, messages: list[dict[str, Any]]) -> None:
-    with pytest.raises(EngineError, match="line 3.*nothing to learn"):
+    with pytest.raises(EngineError, match=r"line 3.*nothing to learn"):
         encode(Chat(messages, line=3), tokenizer)
 
 

@@ -1,0 +1,116 @@
+"""JSON Lines, read fast and forgivingly: good rows, and what is wrong with the others.
+
+Knows JSON. Knows nothing of files and of what rows mean, but that most have a prompt and a completion: those go straight into
+columns, which takes a fraction of the memory of dictionaries.
+
+    rows = JsonLines().read(open("training.jsonl", "rb"))
+"""
+
+import json
+import re
+from array import array
+from collections.abc import Iterable
+from typing import Any, NoReturn
+
+import orjson
+
+from helpers.preparation.rules import kind_name
+from helpers.preparation.table import Misfit, Row
+
+MAX_LINE = 8 * 1024 * 1024  # bytes: what the API takes
+LONG_NUMBER = re.compile(rb"\d{19}")  # orjson rounds whole numbers of more than 64 bits
+SPEAKERS = {"human": "user", "user": "user", "gpt": "assistant", "bot": "assistant", "assistant": "assistant",
+            "model": "assistant", "system": "system", "tool": "tool"}
+SHARED = 10_000  # so many different short completions are kept once for all rows: classes
+
+
+class NotUtf8(ValueError):
+    """The file must be decoded as a whole first."""
+
+
+class JsonLines:
+    """Rows by line number: texts of plain prompt-completion rows in columns, other dictionaries, and misfits."""
+
+    def __init__(self) -> None:
+        self.lines = array("q")
+        self.prompts: list[str] = []
+        self.completions: list[str] = []
+        self.others: list[tuple[int, Row]] = []
+        self.misfits: list[Misfit] = []
+
+    @property
+    def good(self) -> int:
+        return len(self.lines) + len(self.others)
+
+    def read(self, lines: Iterable[bytes]) -> "JsonLines":
+        """Take all lines in. Raises NotUtf8."""
+        loads, shared = orjson.loads, {}
+        for number, raw in enumerate(lines, 1):
+            try:
+                row = loads(raw)
+                prompt, completion = row["prompt"], row["completion"]
+                if len(row) != 2 or prompt.__class__ is not str or completion.__class__ is not str or len(raw) > MAX_LINE:
+                    raise KeyError
+            except (orjson.JSONDecodeError, KeyError, TypeError, IndexError):
+                self._other(number, raw)
+                continue
+            if len(completion) < 40 and len(shared) < SHARED:
+                completion = shared.setdefault(completion, completion)
+            self.lines.append(number)
+            self.prompts.append(prompt)
+            self.completions.append(completion)
+        return self
+
+    def _other(self, number: int, raw: bytes) -> None:
+        if not raw.strip():
+            return
+        row = _parse(raw)
+        if isinstance(row, str):
+            self.misfits.append(Misfit(number, row, raw[:200].decode("utf-8", "replace").strip()))
+        else:
+            self.others.append((number, row))
+
+
+def _parse(raw: bytes) -> Row | str:
+    """The dictionary on a line, or why there is none."""
+    try:
+        text = raw.decode("utf-8")
+    except UnicodeDecodeError:
+        raise NotUtf8 from None
+    if len(raw) > MAX_LINE:
+        return f"it is longer than {MAX_LINE // 1024**2} MB, which no model can take"
+    if "\0" in text:
+        return f"it holds a NUL byte at column {text.index(chr(0)) + 1}: the file is damaged"
+    try:
+        value = json.loads(text, parse_constant=_refuse)
+        json.dumps(value, ensure_ascii=False).encode()
+    except json.JSONDecodeError as error:
+        return f"it is not valid JSON ({error.msg.lower()} at column {error.colno})"
+    except UnicodeEncodeError:
+        return "it holds half of a surrogate pair (\\ud800 to \\udfff), which is no character"
+    except RecursionError:
+        return "it is nested too deeply"
+    except ValueError as error:
+        return f"it is not valid JSON ({error})"
+    return value if isinstance(value, dict) else f"it is {kind_name(value)}, not an object {{...}}"
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is no JSON value")
+
+
+def from_conversations(row: Row) -> Row:
+    """The row with `messages` in the place of `conversations`, the form {"from", "value"} that some tools write."""
+    turns = row.get("conversations")
+    if "messages" in row or not isinstance(turns, list) or not all(isinstance(turn, dict) for turn in turns):
+        return row
+    rest = {name: value for name, value in row.items() if name != "conversations"}
+    return {"messages": [_message(turn) for turn in turns], **rest}
+
+
+def _message(turn: dict[str, Any]) -> Row:
+    if "from" not in turn or "value" not in turn:
+        return turn
+    speaker = turn["from"]
+    rest = {name: value for name, value in turn.items() if name not in ("from", "value")}
+    return {"role": SPEAKERS.get(speaker, speaker) if isinstance(speaker, str) else speaker, "content": turn["value"], **rest}
