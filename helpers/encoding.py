@@ -50,7 +50,11 @@ def encoding_of(data: bytes, path: Path) -> str:
     except UnicodeDecodeError:
         from charset_normalizer import from_bytes  # only here: 50 ms that UTF-8 files need not pay
 
-        best = from_bytes(data, cp_isolation=CODE_PAGES).best()
+        matches = from_bytes(data, cp_isolation=CODE_PAGES)
+        best = matches.best()
+        # In a few words several code pages look alike: then the commonest of them is meant.
+        alike = [match for match in matches if best and match.encoding == CODE_PAGES[0] and match.chaos <= best.chaos]
+        best = alike[0] if alike else best
     if best is None:
         raise FormatError("this is not text in any encoding known here: is it another kind of file? If it is text, "
                           "give its encoding, with encoding=...", path=path)

@@ -7,6 +7,7 @@ Knows Unicode. Knows nothing of rows.
 
 import re
 from collections.abc import Iterable
+from itertools import islice
 
 import numpy as np
 
@@ -22,21 +23,18 @@ def clean(text: str) -> str:
 
 def census(texts: Iterable[str], chunk: int = 5000) -> dict[str, int]:
     """How often each character occurs."""
-    counts = np.zeros(0x110000, dtype=np.int64)
-    some: list[str] = []
-    for text in texts:
-        some.append(text)
-        if len(some) == chunk:
-            _count(some, counts)
-            some = []
-    _count(some, counts)
+    counts = np.zeros(128, dtype=np.int64)
+    remaining = iter(texts)
+    while some := list(islice(remaining, chunk)):
+        found = _count("".join(some))
+        if len(found) > len(counts):
+            counts, found = found, counts
+        counts[: len(found)] += found
     return {chr(code): int(counts[code]) for code in np.flatnonzero(counts)}
 
 
-def _count(texts: list[str], counts: np.ndarray) -> None:
-    joined = "".join(texts)
-    if joined.isascii():
-        counts[:128] += np.bincount(np.frombuffer(joined.encode(), dtype=np.uint8), minlength=128)
-    else:
-        codes = np.frombuffer(joined.encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
-        counts += np.bincount(codes, minlength=len(counts))
+def _count(text: str) -> np.ndarray:
+    """How often each code point occurs, up to the highest."""
+    if text.isascii():
+        return np.bincount(np.frombuffer(text.encode(), dtype=np.uint8), minlength=128)
+    return np.bincount(np.frombuffer(text.encode("utf-32-le"), dtype=np.uint32), minlength=128)

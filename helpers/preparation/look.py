@@ -171,7 +171,8 @@ class Look:
             # A conversation has tokens around its messages, and tools and answers that the question does not show.
             long = (sizes > limit - ROOM) if self.pairs is not None else np.ones(len(sizes), dtype=bool)
             counts = np.zeros(len(sizes), dtype=np.int64)
-            counts[long & self.sound] = self._count(long & self.sound)
+            if (long & self.sound).any():  # the tokenizer takes half a second to load
+                counts[long & self.sound] = self._count(long & self.sound)
             return counts
 
         return self.content("tokens", make)

@@ -89,7 +89,10 @@ def _features(texts: list[str]) -> tuple[np.ndarray, np.ndarray]:
         return np.zeros(0, dtype=np.uint64), counts
     word = np.cumsum(begins) - 1
     place = np.arange(len(data)) - starts[np.maximum(word, 0)]
-    words = _mixed(np.add.reduceat(letters * POWERS[place & 63], starts))
+    # Of a number only its first digit counts: 7 is like 2048.
+    digits = letters == ord("0")
+    values = np.where(digits & np.concatenate([[False], digits[:-1]]), 0, letters)
+    words = _mixed(np.add.reduceat(values * POWERS[place & 63], starts))
     follows = np.append(words[1:], np.uint64(0))
     last = np.append(of_text[1:] != of_text[:-1], True)
     pairs = np.where(last, words, _mixed(words * BASE + follows))

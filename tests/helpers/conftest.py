@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
+import hypothesis
 import matplotlib
 import matplotlib.pyplot as plt
 import openai
@@ -15,6 +16,9 @@ import pytest
 from helpers import server
 
 matplotlib.use("Agg")
+# No test is failed for being slow: machines are shared.
+hypothesis.settings.register_profile("unhurried", deadline=None)
+hypothesis.settings.load_profile("unhurried")
 
 Handler = Callable[[httpx2.Request], httpx2.Response]
 

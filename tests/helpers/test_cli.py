@@ -16,7 +16,7 @@ def hosted(monkeypatch, client_of):
     """Let the command line connect to a scripted API."""
     def use(handler):
         client = client_of(handler)
-        monkeypatch.setattr(cli, "connect", lambda announce: client)
+        monkeypatch.setattr("helpers.client.connect", lambda announce: client)
     return use
 
 
@@ -67,15 +67,16 @@ def test_jobs_are_listed_shown_and_cancelled(hosted, scripted_job, whole_job):
 def test_following_ends_on_the_models_name(hosted, scripted_job, whole_job, monkeypatch):
     monkeypatch.setattr("helpers.jobs.time.sleep", lambda seconds: None)
     hosted(scripted_job(whole_job))
-    assert run(app, ["fine-tunes", "follow", "ftjob-1"]).output.endswith("Model: ft:base:o::1\n")
+    assert run(app, ["fine-tunes", "follow", "ftjob-1"]).output.splitlines()[-2:] == [
+        "Model: ft:base:o::1", "Try it: cookbook completions create -m ft:base:o::1 -p YOUR_PROMPT"]
 
 
 def test_an_interrupted_follow_says_how_to_go_on(hosted, monkeypatch):
-    def interrupted(client, job_id):
+    def interrupted(client, job_id, **options):
         raise KeyboardInterrupt
 
     hosted(None)
-    monkeypatch.setattr(cli, "follow_job", interrupted)
+    monkeypatch.setattr("helpers.jobs.follow", interrupted)
     result = run(app, ["fine-tunes", "follow", "ftjob-1"])
     assert result.exit_code == 130 and "cookbook fine-tunes cancel ftjob-1" in result.output
 

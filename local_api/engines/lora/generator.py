@@ -55,13 +55,12 @@ class _Task:
 class LlamaGenerator:
     """`Generator` of the protocols. Nothing is loaded before the first request or `warm`."""
 
-    def __init__(self, files: ModelFiles, tokenizer: LoraTokenizer, *, slots: int = SLOTS, threads: int | None = None) -> None:
-        self._tokenizer = tokenizer
+    def __init__(self, files: ModelFiles, tokenizer: LoraTokenizer, *, slots: int = SLOTS, context: int = CONTEXT_LENGTH) -> None:
+        self._tokenizer, self._context = tokenizer, context
         shapes = linear_shapes(read_config(files.weights))
-        threads = threads or _cores()
 
         def make(adapters: Sequence[AdapterFile]) -> Llama:
-            return Llama(files.gguf, adapters, slots=slots, context=CONTEXT_LENGTH, threads=threads)
+            return Llama(files.gguf, adapters, slots=slots, context=context, threads=cores())
 
         self._pool = Pool(make, lambda adapter: check(adapter, shapes))
         # More threads than slots: llama.cpp then has the next request at hand when a slot becomes free.
@@ -75,9 +74,9 @@ class LlamaGenerator:
         if self._closed.is_set():
             raise Stopped("the generator is closed")
         prompt = list(request.prompt) or [self._tokenizer.start_id]
-        if len(prompt) + request.max_tokens > CONTEXT_LENGTH:
+        if len(prompt) + request.max_tokens > self._context:
             raise EngineError(
-                f"the prompt's {len(prompt)} tokens and max_tokens {request.max_tokens} are more than the {CONTEXT_LENGTH} that"
+                f"the prompt's {len(prompt)} tokens and max_tokens {request.max_tokens} are more than the {self._context} that"
                 " this model reads: shorten the prompt or ask for fewer tokens"
             )
         if request.max_tokens < 1:
@@ -186,7 +185,7 @@ def _reported(choice: Mapping[str, Any]) -> Mapping[str, Any] | None:
     return content[0] if content else None
 
 
-def _cores() -> int:
+def cores() -> int:
     """Physical cores that this process may use: more threads than that slow llama.cpp down."""
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return max(1, min(allowed or 1, psutil.cpu_count(logical=False) or 1))

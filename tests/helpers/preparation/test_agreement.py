@@ -60,7 +60,7 @@ def others(kind, number):
     return [json.loads(json.dumps(FINE[kind]).replace("a question", f"{'abcdefghijklmn'[n] * 7} and {n}")) for n in range(number)]
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(row=ROW, kind=st.sampled_from(list(FINE)), number=st.sampled_from([8, 9, 10, 12]))
 def test_what_the_local_api_refuses_the_tool_calls_an_error(tmp_path_factory, row, kind, number):
     path = tmp_path_factory.mktemp("rows") / "a.jsonl"
@@ -69,7 +69,7 @@ def test_what_the_local_api_refuses_the_tool_calls_an_error(tmp_path_factory, ro
     assert said is None or errors(path), said
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(strange=st.lists(ROW, max_size=3), kind=st.sampled_from(list(FINE)))
 def test_what_the_tool_has_prepared_the_local_api_takes(tmp_path_factory, strange, kind):
     folder = tmp_path_factory.mktemp("rows")

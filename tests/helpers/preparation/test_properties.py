@@ -38,7 +38,7 @@ def table(content):
                  [row["prompt"] for row in content], [row["completion"] for row in content])
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(rows())
 def test_every_row_is_left_or_reported_dropped_with_its_line(content):
     made = table(content)
@@ -46,7 +46,7 @@ def test_every_row_is_left_or_reported_dropped_with_its_line(content):
     assert sorted([*made.lines.tolist(), *(line for line, _ in made.dropped)]) == list(range(1, len(content) + 1))
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(rows())
 def test_preparing_twice_changes_nothing_more(content):
     once = table(content)
@@ -58,7 +58,7 @@ def test_preparing_twice_changes_nothing_more(content):
         assert list(twice.rows()) == left and not twice.dropped
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(rows())
 def test_no_suggested_fix_brings_up_a_finding_of_another_kind(content):
     before = inspect(table(content), SMALL)
@@ -70,7 +70,7 @@ def test_no_suggested_fix_brings_up_a_finding_of_another_kind(content):
             assert after <= {other.kind for other in before}, finding.kind
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(rows())
 def test_looking_changes_nothing(content):
     made = table(content)
@@ -82,7 +82,7 @@ JSON = st.recursive(st.none() | st.booleans() | st.integers() | st.floats(allow_
                     | st.text(st.characters(exclude_categories=["Cs"])), lambda inner: st.lists(inner, max_size=3), max_leaves=4)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(content=st.lists(st.fixed_dictionaries({"prompt": JSON, "completion": JSON}), min_size=1, max_size=6))
 def test_reading_what_was_written_gives_the_same_rows(tmp_path_factory, content):
     path = tmp_path_factory.mktemp("rows") / "a.jsonl"

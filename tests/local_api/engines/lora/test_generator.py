@@ -14,7 +14,7 @@ from local_api.engines.lora.generator import LlamaGenerator
 from local_api.engines.lora.tokenizer import LoraTokenizer
 from local_api.engines.protocols import AdapterError, EngineError, GenerationRequest, Stopped
 
-from .conftest import pieces, text_of
+from .conftest import BASE, pieces, text_of
 
 pytestmark = pytest.mark.lora
 
@@ -138,10 +138,16 @@ def test_an_empty_prompt_begins_a_text(ask: Ask) -> None:
     assert text_of(ask("", max_tokens=5))
 
 
-def test_a_slot_holds_what_the_base_model_promises_and_no_more(ask: Ask) -> None:
-    assert sum(piece.n_tokens for piece in ask([260] * 2040, max_tokens=8, logit_bias=NO_END)) == 8
-    with pytest.raises(EngineError, match="2041 tokens and max_tokens 8"):
-        ask([260] * 2041, max_tokens=8)
+def test_a_slot_holds_the_tokens_that_are_promised_and_no_more(engine: LoraEngine, make_request: MakeRequest) -> None:
+    async def scenario() -> list[int]:
+        generator = LlamaGenerator(engine._files(BASE), engine.tokenizer(BASE), slots=2, context=256)
+        full = [make_request([260] * (256 - n), max_tokens=n, logit_bias=NO_END) for n in (8, 1)]
+        counts = [sum(piece.n_tokens for piece in await pieces(generator, request)) for request in full]
+        with pytest.raises(EngineError, match="249 tokens and max_tokens 8"):
+            await pieces(generator, make_request([260] * 249, max_tokens=8))
+        await generator.close()
+        return counts
+    assert asyncio.run(scenario()) == [8, 1]
 
 
 def test_no_tokens_wanted_means_none(ask: Ask) -> None:
@@ -180,7 +186,7 @@ def test_a_new_adapter_is_loaded_while_a_request_runs_which_ends_as_it_began(eng
 
 def test_closing_the_iterator_stops_the_answer_and_frees_its_slot(engine: LoraEngine, make_request: MakeRequest) -> None:
     async def scenario() -> float:
-        generator = LlamaGenerator(engine._files("smollm2-135m-instruct"), engine.tokenizer("smollm2-135m-instruct"), slots=1)
+        generator = LlamaGenerator(engine._files(BASE), engine.tokenizer(BASE), slots=1)
         for _ in range(3):  # with one slot, each would wait for the one before it
             answer = generator.generate(make_request(max_tokens=1900, logit_bias=NO_END, stream=True))
             await anext(answer)
