@@ -60,11 +60,14 @@ def test_without_anybody_to_answer_nothing_is_written(run, messy):
     assert not messy.with_name("tickets_prepared.jsonl").exists()
 
 
-def test_a_result_that_is_there_already_is_replaced_only_with_consent(run, messy):
-    there = messy.with_name("tickets_prepared.jsonl")
+def test_a_result_that_is_there_already_is_replaced_only_with_consent(run, tmp_path):
+    path, there = tmp_path / "a.jsonl", tmp_path / "a_prepared.jsonl"
+    path.write_text("".join(json.dumps({"prompt": f"{letter * 4} ->", "completion": f" {letter}x\n"}) + "\n" for letter in "abcdefghijkl"),
+                    encoding="utf-8")
     there.write_text("mine", encoding="utf-8")
-    result = run(messy, answers="y\n" * 7 + "n\n")
+    result = run(path, answers="what\nn\n")
     assert result.exit_code == 1 and "Replace it?" in result.output and there.read_text(encoding="utf-8") == "mine"
+    assert run(path, answers="\n").exit_code == 0 and len(read_jsonl(there)) == 12
 
 
 def test_fixes_are_applied_by_name_and_by_name_alone(run, messy):
@@ -86,7 +89,7 @@ def test_json_is_for_programs_and_writes_only_when_told_to(run, messy):
     assert report["rows_read"] == report["rows_left"] + len(report["dropped"])
     assert {"line": 3, "why": "it is the same as an earlier row"} in report["dropped"]
     assert [Path(name).name for name in report["written"]] == ["tickets_prepared.jsonl"]
-    assert report["next"]["hyperparameters"]["n_epochs"] == 4 and report["tokens"]["per_epoch"] > 100
+    assert report["next"]["hyperparameters"]["n_epochs"] == 4 and report["tokens"]["per_epoch"] > 50
 
 
 def test_a_split_is_written_on_demand_and_is_suggested_for_many_classified_rows(run, messy):
