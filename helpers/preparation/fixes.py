@@ -19,13 +19,16 @@ SHOWN = 3  # rows of a preview
 EXCERPT = 60  # characters
 
 
-def drop(look: Look, places: np.ndarray, what: str, why: str, *, recommended: bool = True) -> Fix:
-    """A fix that drops the rows at `places`; `why` is what their owner will read on the account."""
+def drop(look: Look, places: np.ndarray, what: str, why: str, *, recommended: bool = True, foreseen: bool = True) -> Fix:
+    """A fix that drops the rows at `places`; `why` is what their owner will read on the account.
+
+    `foreseen`: the checks left these rows out of account from the start.
+    """
     def apply() -> None:
         mask = np.ones(len(look.table), dtype=bool)
         mask[places] = False
         look.table.keep(mask, why)
-        look.changed()
+        (look.changed if foreseen else look.forget)()
 
     def preview() -> list[Preview]:
         return [(int(look.table.lines[place]), excerpt(shown(look, place), EXCERPT), None) for place in places[:SHOWN]]

@@ -69,6 +69,13 @@ class Look:
         """The texts are written in another way now."""
         self._style = None
 
+    def forget(self) -> None:
+        """Rows went whose going could not be counted in before: all that was worked out is worked out anew."""
+        for name in ("characters", "has_controls", "_capitals"):
+            self.__dict__.pop(name, None)
+        self._style = None
+        self.table.of_content.clear()
+
     def leave(self, kind: str) -> None:
         """The fix of a finding is not wanted: from now on, rows are compared as they are without it."""
         self.meant.add(kind)

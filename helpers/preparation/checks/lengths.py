@@ -27,7 +27,8 @@ def overlong(look: Look) -> Finding | None:
                    f"{plural(len(places), 'row has', 'rows have')} more than {limit:,} tokens, the longest {about}"
                    f"{int(look.content_tokens.max()):,}.", "The model takes no more, prompt and completion together.",
                    look.table.lines[places],
-                   fix=drop(look, places, f"Drop the {plural(len(places), 'row')}.", f"it has more than {limit:,} tokens"))
+                   fix=drop(look, places, f"Drop the {plural(len(places), 'row')}.", f"it has more than {limit:,} tokens",
+                            foreseen=False))
 
 
 def nearly_overlong(look: Look) -> Finding | None:
