@@ -14,6 +14,7 @@ if sys.version_info < (3, 11):  # noqa: UP036
              + "Install one, or name it: make setup PYTHON=/path/to/python3.13")
 
 import hashlib
+import json
 import os
 import re
 import shutil
@@ -128,6 +129,13 @@ def advice(output: str) -> str:
     return "Nothing is lost: run the command again. If it ends the same way, remove .venv (make clean) and try once more."
 
 
+def quiet_jupyterlab() -> None:
+    """No question about news when JupyterLab opens: it hides a corner of the notebook, and asks the network."""
+    config = VENV / "etc" / "jupyter" / "labconfig" / "page_config.json"
+    config.parent.mkdir(parents=True, exist_ok=True)
+    config.write_text(json.dumps({"disabledExtensions": {"@jupyterlab/apputils-extension:announcements": True}}))
+
+
 def fetch_base_model() -> None:
     """The base model into the user's cache; at once where it is there. The module explains its own failures."""
     fetched = subprocess.run([PYTHON, "-m", "local_api.engines.lora"], cwd=ROOT, check=False)
@@ -146,6 +154,7 @@ def main() -> None:
         STAMP.unlink(missing_ok=True)
         UNFINISHED.touch()
         install()
+        quiet_jupyterlab()
         UNFINISHED.unlink()
         STAMP.write_text(wanted)
         print(f"  packages installed in {time.monotonic() - started:.0f} s", flush=True)
