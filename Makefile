@@ -30,7 +30,7 @@ run: setup ## set-up, then runs one notebook without a browser: NB=00, or a path
 
 test: setup ## set-up, then every test (ten to fifteen minutes)
 	@echo "Running every test, notebook 00 with the real engine among them: ten to fifteen minutes on two cores."
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
 
 check: setup ## style (ruff) and the tests of the project itself: documents, notebooks' shape, import rule (seconds)
 	@$(BIN)/ruff check .

@@ -12,11 +12,12 @@ from typing import Any
 _HOMES = {
     "client": ["base_model", "connect", "is_local"],
     "server": ["server_status", "stop_server"],
-    "errors": ["BatchFailed", "CookbookError", "FormatError", "JobFailed", "ServerError"],
+    "errors": ["BatchFailed", "CookbookError", "FileError", "FormatError", "JobFailed", "ServerError"],
     "formatting": ["ChatFormat", "PromptFormat", "to_chat", "to_prompt_completion"],
     "tables": ["read_table"],
     "datasets": ["dataset"],
     "jsonl": ["read_jsonl", "write_jsonl"],
+    "reviewing": ["review"],
     "splits": ["split"],
     "tokens": ["count_messages", "count_row", "count_tokens", "encoding_name", "estimate"],
     "jobs": ["COLUMNS", "cancel", "events", "follow", "results", "upload", "wait"],

@@ -27,6 +27,10 @@ class FormatError(CookbookError, ValueError):
         super().__init__(f"{place}: {message}" if place else message)
 
 
+class FileError(CookbookError, OSError):
+    """A file that cannot be read or written."""
+
+
 class ServerError(CookbookError, ConnectionError):
     """The local API could not be reached, started or stopped."""
 

