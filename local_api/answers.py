@@ -19,6 +19,7 @@ from fastapi import Request
 from local_api.context import Context
 from local_api.engines.protocols import BaseModel, GenerationRequest, Generator, Piece, TokenLogprob
 from local_api.errors import InvalidRequest, ModelNotFound
+from local_api.legacy.names import base_named
 from local_api.wire import in_range
 
 MAX_STOPS = 4
@@ -61,12 +62,13 @@ class Answer:
 
 def find_model(here: Context, project: str, name: str) -> Target:
     """The base model or fine-tuned model called `name`. Raises ModelNotFound."""
-    bases = {base.id: base for base in here.engine.base_models()}
-    if name in bases:
-        return Target(name, bases[name], None)
+    base = base_named(name, here.engine)
+    if base is not None:
+        return Target(name, base, None)
     if name == here.embedder.id:
         raise InvalidRequest(f"The model {name} makes embeddings; it does not complete text.", param="model")
     row = here.store.models.get(project, name)
+    bases = {base.id: base for base in here.engine.base_models()}
     if row["base_model"] not in bases:
         raise ModelNotFound(name, f"it was trained on {row['base_model']}, which this server "
                                   f"({here.engine.name} engine) does not have.")

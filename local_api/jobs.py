@@ -11,6 +11,7 @@ from typing import Any
 from local_api.context import Context
 from local_api.engines.protocols import Engine
 from local_api.errors import InvalidRequest, ModelNotFound, NotFound, UnsupportedParameter
+from local_api.legacy.names import base_named
 from local_api.store import Store
 from local_api.wire import in_range
 
@@ -19,6 +20,7 @@ LIMITS = {"n_epochs": (1, 50, False), "batch_size": (1, 256, False), "learning_r
           "beta": (0, 2, True)}
 FOR_METHOD = {"supervised": ("n_epochs", "batch_size", "learning_rate_multiplier"),
               "dpo": ("n_epochs", "batch_size", "learning_rate_multiplier", "beta")}
+MAX_CLASSES = 1000
 
 
 def check(body: dict[str, Any], store: Store, engine: Engine, project: str) -> dict[str, Any]:
@@ -28,13 +30,42 @@ def check(body: dict[str, Any], store: Store, engine: Engine, project: str) -> d
     if suffix is not None and not 1 <= len(suffix) <= 64:
         raise InvalidRequest(f"suffix must have 1 to 64 characters, not {len(suffix)}.", param="suffix")
     in_range(body.get("seed"), "seed", 0, 2**31 - 1)
-    columns = {"method": method, "requested": requested, "suffix": suffix, "metadata": metadata(body),
-               **origin(body["model"], store, engine, project)}
+    classes = body.get("classification")
+    if classes is not None:
+        if method != "supervised":
+            raise InvalidRequest(f"classification goes with the method supervised, not {method}.", param="classification")
+        classes = classification(classes, prefix="classification.", validation_file=body.get("validation_file"))
+    return {"method": method, "requested": requested, "suffix": suffix, "metadata": metadata(body), "classification": classes,
+            **origin(body["model"], store, engine, project), **files(body, store, project)}
+
+
+def files(body: dict[str, Any], store: Store, project: str) -> dict[str, Any]:
+    """The columns of the training and the validation file."""
+    columns = {}
     for which in ("training", "validation"):
         name = body.get(f"{which}_file")
         if name is not None:
             columns[f"{which}_file"], columns[f"{which}_sha256"] = name, file_hash(store, project, name, f"{which}_file")
     return columns
+
+
+def classification(asked: dict[str, Any], *, prefix: str, validation_file: str | None) -> dict[str, Any]:
+    """The column `classification`. `prefix`: what stands before the fields' names in the request, for messages."""
+    n_classes, positive, betas = (asked.get(name) for name in ("n_classes", "positive_class", "betas"))
+    if validation_file is None:
+        raise InvalidRequest("Classification metrics are computed on the validation file: give a validation_file.",
+                             param="validation_file")
+    if n_classes is None and positive is None:
+        raise InvalidRequest(f"Give {prefix}n_classes, or for two classes {prefix}positive_class.", param=f"{prefix}n_classes")
+    in_range(n_classes, f"{prefix}n_classes", 2, MAX_CLASSES)
+    if positive is not None and n_classes not in (None, 2):
+        raise InvalidRequest(f"{prefix}positive_class is for two classes, {prefix}n_classes says {n_classes}.",
+                             param=f"{prefix}positive_class")
+    if betas and positive is None:
+        raise InvalidRequest(f"{prefix}betas are for two classes: give {prefix}positive_class too.", param=f"{prefix}betas")
+    for beta in betas or ():
+        in_range(beta, f"{prefix}betas", 0, 1000, above=True)
+    return {"n_classes": n_classes, "positive_class": positive, "betas": betas or None}
 
 
 def hyperparameters(body: dict[str, Any]) -> tuple[str, dict[str, Any]]:
@@ -71,8 +102,9 @@ def metadata(body: dict[str, Any]) -> dict[str, str] | None:
 
 def origin(model: str, store: Store, engine: Engine, project: str) -> dict[str, Any]:
     """Where training starts: a base model, or a fine-tuned model or checkpoint to continue from."""
-    if any(base.id == model for base in engine.base_models()):
-        return {"model": model, "base_model": model, "start_from": None}
+    base = base_named(model, engine)
+    if base is not None:
+        return {"model": model, "base_model": base.id, "start_from": None}
     try:
         row = store.models.get(project, model)
     except ModelNotFound:
@@ -130,7 +162,8 @@ def metadata_filter(query: Mapping[str, str]) -> dict[str, str] | None:
 def shape(here: Context, job: Row) -> dict[str, Any]:
     """The job as on the wire. Hyperparameters are "auto" until they are resolved."""
     requested, resolved = json.loads(job["requested"]), json.loads(job["resolved"] or "{}")
-    values = {name: resolved.get(name, value) for name, value in requested.items()}
+    values = {name: resolved.get(name, value) for name, value in requested.items() if name in FOR_METHOD[job["method"]]}
+    extension = {"classification": json.loads(job["classification"])} if job["classification"] else {}
     error = json.loads(job["error"]) if job["error"] else None
     return {
         "object": "fine_tuning.job", "id": job["id"], "created_at": job["created_at"], "finished_at": job["finished_at"],
@@ -139,7 +172,8 @@ def shape(here: Context, job: Row) -> dict[str, Any]:
         "result_files": [job["result_file"]] if job["result_file"] else [], "trained_tokens": job["trained_tokens"],
         "hyperparameters": values, "method": {"type": job["method"], job["method"]: {"hyperparameters": values}},
         "seed": job["seed"], "estimated_finish": estimated_finish(here, job), "integrations": [], "error": error,
-        "metadata": json.loads(job["metadata"]) if job["metadata"] else None, "user_provided_suffix": job["suffix"]}
+        "metadata": json.loads(job["metadata"]) if job["metadata"] else None, "user_provided_suffix": job["suffix"],
+        **extension}
 
 
 def estimated_finish(here: Context, job: Row) -> int | None:

@@ -25,13 +25,16 @@ def from_engine(error: Exception) -> ApiError:
     return InvalidRequest(str(error))
 
 
-async def stream(chunks: AsyncIterator[dict[str, Any]]) -> StreamingResponse:
-    """The response that sends `chunks`. Waits for the first one, so that what is refused is refused with its status."""
+async def stream(chunks: AsyncIterator[dict[str, Any] | None]) -> StreamingResponse:
+    """The response that sends `chunks`; None among them is a sign of life, which clients skip.
+
+    Waits for the first one, so that what is refused is refused with its status.
+    """
     first = await anext(chunks)
     return StreamingResponse(events(first, chunks), media_type="text/event-stream", headers={"cache-control": "no-cache"})
 
 
-async def events(first: dict[str, Any], chunks: AsyncIterator[dict[str, Any]]) -> AsyncIterator[str]:
+async def events(first: dict[str, Any] | None, chunks: AsyncIterator[dict[str, Any] | None]) -> AsyncIterator[str]:
     async with aclosing(chunks):
         yield event(first)
         try:
@@ -43,5 +46,7 @@ async def events(first: dict[str, Any], chunks: AsyncIterator[dict[str, Any]]) -
     yield "data: [DONE]\n\n"
 
 
-def event(data: dict[str, Any]) -> str:
+def event(data: dict[str, Any] | None) -> str:
+    if data is None:
+        return ": still there\n\n"
     return f"data: {json.dumps(data, ensure_ascii=False, separators=(',', ':'))}\n\n"

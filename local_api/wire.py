@@ -68,6 +68,10 @@ def read_json(raw: bytes) -> dict[str, Any]:
     return value
 
 
+def as_json(body: dict[str, Any]) -> bytes:
+    return json.dumps(body, ensure_ascii=False).encode()
+
+
 def refuse(error: ValidationError) -> NoReturn:
     """The most telling of pydantic's complaints, in the API's words."""
     complaints = error.errors(include_url=False, include_context=False)
@@ -138,8 +142,37 @@ CHAT = body_of(
 EMBEDDINGS = body_of(
     embedding_create_params.EmbeddingCreateParams, honoured={"input", "model", "encoding_format", "dimensions"},
     input=Required[str | list[str] | list[Tokens] | Tokens])
+
+
+class Classification(TypedDict, total=False):
+    """What is measured on the validation file at each epoch's end: an extension of today's API by us."""
+
+    n_classes: int
+    positive_class: str
+    betas: list[float]
+
+
+class FineTune(TypedDict, total=False):
+    """A request of the old API; today's client has no type for it."""
+
+    training_file: Required[str]
+    validation_file: str
+    model: str
+    suffix: str
+    n_epochs: int
+    batch_size: int
+    learning_rate_multiplier: float
+    prompt_loss_weight: float
+    compute_classification_metrics: bool
+    classification_n_classes: int
+    classification_positive_class: str
+    classification_betas: list[float]
+
+
+FINE_TUNES = body_of(FineTune, honoured=set(FineTune.__annotations__))
 FINE_TUNING_JOBS = body_of(
     job_create_params.JobCreateParams,
-    honoured={"model", "training_file", "validation_file", "suffix", "seed", "method", "hyperparameters", "metadata"},
-    integrations=list[dict[str, Any]])
+    honoured={"model", "training_file", "validation_file", "suffix", "seed", "method", "hyperparameters", "metadata",
+              "classification"},
+    integrations=list[dict[str, Any]], classification=Classification)
 Purpose = Literal["fine-tune", "fine-tune-results", "assistants", "batch", "vision", "user_data", "evals"]

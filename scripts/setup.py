@@ -1,6 +1,7 @@
 """Makes `.venv`, with the packages of pyproject.toml in the versions of constraints.txt, and fetches the base model.
 
-It knows nothing of notebooks or of the local API, but for the command that fetches the base model. The standard library alone.
+The client of the old API's time goes into a folder of its own. This knows nothing of notebooks or of the local API, but for the
+command that fetches the base model. The standard library alone.
 Nothing is done twice: a stamp in `.venv` holds the hash of what was installed. Interrupted, it goes on when run again.
 
     python3 scripts/setup.py
@@ -27,6 +28,8 @@ VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"
 STAMP = VENV / "installed-from"
 UNFINISHED = VENV / "unfinished"  # there while pip writes: what a killed pip leaves half written is not to be trusted
+LEGACY = VENV / "legacy-client"  # the openai client of 2023, which cannot live beside today's: for the tests of the old API
+LEGACY_PINS = ROOT / "constraints-legacy.txt"
 LOG = ROOT / "build" / "setup.log"
 
 NEEDED_GB = 4
@@ -96,13 +99,12 @@ def shown(line: str) -> str | None:
     return None
 
 
-def install() -> None:
+def install(*what: str) -> None:
     """pip, with all that it says in build/setup.log and what matters on the terminal."""
     LOG.parent.mkdir(exist_ok=True)
-    command = [str(PYTHON), "-m", "pip", "install", "--no-input", "--disable-pip-version-check", "--progress-bar", "off",
-               "--constraint", "constraints.txt", "--editable", ".[local,dev]"]
+    command = [str(PYTHON), "-m", "pip", "install", "--no-input", "--disable-pip-version-check", "--progress-bar", "off", *what]
     lines: list[str] = []
-    with LOG.open("w", encoding="utf-8") as log, subprocess.Popen(
+    with LOG.open("a", encoding="utf-8") as log, subprocess.Popen(
             command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
             errors="replace") as pip:
         assert pip.stdout is not None
@@ -136,6 +138,18 @@ def quiet_jupyterlab() -> None:
     config.write_text(json.dumps({"disabledExtensions": {"@jupyterlab/apputils-extension:announcements": True}}))
 
 
+def install_legacy_client() -> None:
+    """The old client into its folder, unless it is there as constraints-legacy.txt says, for this Python."""
+    stamp = LEGACY / "installed-from"
+    wanted = "{}.{}\n".format(*sys.version_info[:2]) + LEGACY_PINS.read_text(encoding="utf-8")
+    if stamp.exists() and stamp.read_text(encoding="utf-8") == wanted:
+        return
+    print("  installing the client of the old API beside today's, for the tests (a few MB)", flush=True)
+    shutil.rmtree(LEGACY, ignore_errors=True)
+    install("--no-deps", "--target", str(LEGACY), "--requirement", str(LEGACY_PINS))
+    stamp.write_text(wanted, encoding="utf-8")
+
+
 def fetch_base_model() -> None:
     """The base model into the user's cache; at once where it is there. The module explains its own failures."""
     fetched = subprocess.run([PYTHON, "-m", "local_api.engines.lora"], cwd=ROOT, check=False)
@@ -153,11 +167,13 @@ def main() -> None:
         make_venv()
         STAMP.unlink(missing_ok=True)
         UNFINISHED.touch()
-        install()
+        LOG.unlink(missing_ok=True)
+        install("--constraint", "constraints.txt", "--editable", ".[local,dev]")
         quiet_jupyterlab()
         UNFINISHED.unlink()
         STAMP.write_text(wanted)
         print(f"  packages installed in {time.monotonic() - started:.0f} s", flush=True)
+    install_legacy_client()
     fetch_base_model()
 
 

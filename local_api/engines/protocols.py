@@ -99,6 +99,8 @@ class TrainingSpec:
     work_dir: Path
     method: Literal["supervised", "dpo"] = "supervised"
     start_from: Path | None = None  # the adapter of a fine-tuned model to continue from
+    # An example of each class, whose (last) answer stands for the class: asks for `class_probabilities`. Method "supervised".
+    classes: Sequence[Example] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +127,10 @@ class StepReport:
     full_valid_loss: float | None = None
     full_valid_accuracy: float | None = None
     full_valid_sequence_accuracy: float | None = None
+    # At the end of an epoch, where the spec has classes: the validation examples classified (numbered from 0), and for each the
+    # probabilities of the classes, in the order of the spec, given that the answer is one of them.
+    classified: list[int] | None = None
+    class_probabilities: list[list[float]] | None = None
 
 
 @dataclass(frozen=True, slots=True)

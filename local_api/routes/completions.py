@@ -50,8 +50,12 @@ class Order:
 
 @router.post("/v1/completions")
 async def create_completion(request: Request, project: str = Depends(project)) -> Response:
+    return await complete(request, project, COMPLETIONS.read(await request.body()))
+
+
+async def complete(request: Request, project: str, body: dict[str, Any]) -> Response:
+    """The answer to a body that was read."""
     here = context(request)
-    body = COMPLETIONS.read(await request.body())
     order = parse(here, project, body)
     head = {"id": new_id("cmpl-"), "object": "text_completion", "created": int(here.clock()), "model": body["model"],
             "system_fingerprint": f"{here.engine.name}-{__version__}"}

@@ -1,4 +1,4 @@
-"""`/v1/models`: base models first, then the embedding model, then one's fine-tuned models, newest first."""
+"""`/v1/models`: base models first, then the embedding model, the old names, and one's fine-tuned models, newest first."""
 
 from sqlite3 import Row
 from typing import Any
@@ -7,15 +7,18 @@ from fastapi import APIRouter, Depends, Request
 
 from local_api.context import Context, context, project
 from local_api.errors import Forbidden
+from local_api.legacy.names import OLD_NAMES
 from local_api.routes.files import drop_contents
 
 router = APIRouter(prefix="/v1/models")
 
 
 def provided(here: Context) -> list[dict[str, Any]]:
-    """The models that come with the engine."""
-    names = [model.id for model in here.engine.base_models()] + [here.embedder.id]
-    return [{"id": name, "object": "model", "created": 0, "owned_by": f"local-api-{here.engine.name}"} for name in names]
+    """The models that come with the engine; an old name says in `root` which model it stands for."""
+    bases = [model.id for model in here.engine.base_models()]
+    common = {"object": "model", "created": 0, "owned_by": f"local-api-{here.engine.name}"}
+    return [{"id": name, **common} for name in [*bases, here.embedder.id]] + [
+        {"id": name, **common, "parent": None, "root": bases[0]} for name in OLD_NAMES if name not in bases]
 
 
 def shape(row: Row) -> dict[str, Any]:

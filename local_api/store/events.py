@@ -14,14 +14,18 @@ class Events:
         self.db, self.clock = db, clock
 
     def add(self, job_id: str, key: str, message: str, *, level: Literal["info", "warn", "error"] = "info",
-            data: dict[str, Any] | None = None) -> None:
-        """Tell `message`, unless the job has an event of that key already. Events with data are metrics."""
+            type: Literal["message", "metrics"] = "message", data: dict[str, Any] | None = None) -> None:
+        """Tell `message`, unless the job has an event of that key already."""
         with self.db.transaction() as connection:
             connection.execute(
                 "insert or ignore into events (id, job_id, key, created_at, level, type, message, data) "
                 "values (?, ?, ?, ?, ?, ?, ?, ?)",
-                (new_id("ftevent-"), job_id, key, int(self.clock()), level, "metrics" if data else "message", message,
+                (new_id("ftevent-"), job_id, key, int(self.clock()), level, type, message,
                  json.dumps(data) if data else None))
+
+    def since(self, job_id: str, seq: int) -> list[sqlite3.Row]:
+        """Those after the event numbered `seq` (0: all), oldest first."""
+        return self.db.rows("select * from events where job_id = ? and seq > ? order by seq", job_id, seq)
 
     def page(self, job_id: str, *, limit: int, after: str | None) -> tuple[list[sqlite3.Row], bool]:
         """Newest first."""

@@ -1,7 +1,9 @@
 """Names of new things, in the forms that people know from the hosted API."""
 
+import re
 import secrets
 import string
+from datetime import UTC, datetime
 
 ALPHABET = string.ascii_letters + string.digits
 
@@ -14,3 +16,10 @@ def new_id(prefix: str, length: int = 24) -> str:
 def model_name(base: str, organization: str, suffix: str | None) -> str:
     """`ft:{base}:{organization}:{suffix or nothing}:{8 characters}`."""
     return new_id(f"ft:{base}:{organization}:{suffix or ''}:", 8)
+
+
+def old_model_name(base: str, organization: str, suffix: str | None, seconds: float) -> str:
+    """The old API's `{base}:ft-{organization}:{suffix}-{time}`, in UTC. Runs of blanks and punctuation become one dash."""
+    given = re.sub(r"[\W_]+", "-", (suffix or "").lower()).strip("-")
+    time = datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d-%H-%M-%S")
+    return f"{base}:ft-{organization}" + (f":{given}-{time}" if given else f"-{time}")

@@ -48,22 +48,31 @@ class Jobs:
         return self.get(project, values["id"])
 
     def get(self, project: str, identifier: str) -> sqlite3.Row:
-        row = self.db.row("select * from jobs where id = ? and project = ?", identifier, project)
+        row = self.db.row("select * from jobs where id = ? and project = ? and deleted_at is null", identifier, project)
         if row is None:
             raise NotFound(f"Could not find fine-tuning job: {identifier}", param="fine_tuning_job_id",
                            code="fine_tune_not_found")
         return row
 
+    def current(self, identifier: str) -> sqlite3.Row:
+        """A job that is known to be there, whoever's it is, and even if its owner has deleted it since."""
+        return self.db.row("select * from jobs where id = ?", identifier)
+
     def page(self, project: str, *, metadata: dict[str, str] | None, limit: int,
              after: str | None) -> tuple[list[sqlite3.Row], bool]:
         """Newest first. `metadata`: only jobs that carry all of these pairs; an empty one, only jobs without any."""
-        where, values = "project = ?", [project]
+        where, values = "project = ? and deleted_at is null", [project]
         if metadata is not None and not metadata:
             where += " and metadata is null"
         for key, value in (metadata or {}).items():
             where += " and exists (select 1 from json_each(jobs.metadata) where key = ? and value = ?)"
             values += [key, value]
         return self.db.page("jobs", where, values, limit=limit, after=after)
+
+    def supervised(self, project: str) -> list[sqlite3.Row]:
+        """Every job of this method, oldest first: those that the old API can show."""
+        return self.db.rows("select * from jobs where project = ? and method = 'supervised' and deleted_at is null order by seq",
+                            project)
 
     def with_status(self, status: str) -> list[sqlite3.Row]:
         """In the order in which their turn comes."""
@@ -109,6 +118,14 @@ class Jobs:
             connection.execute(f"update jobs set {assignments} where id = ?",
                                [*map(as_column, values.values()), identifier])
             return self.get(job["project"], identifier)
+
+    def delete(self, project: str, identifier: str) -> None:
+        """Hide a job that has ended, for good. Its model and its files stay. Raises Conflict for one that has not."""
+        with self.db.transaction() as connection:
+            job = self.get(project, identifier)
+            if job["status"] not in ENDED:
+                raise Conflict(f"Job {identifier} is {job['status']}: cancel it before you delete it.", code="invalid_job_status")
+            connection.execute("update jobs set deleted_at = ? where id = ?", (int(self.clock()), identifier))
 
     def check_claim(self, identifier: str, claim: str) -> None:
         """Raise ClaimLost unless the job is running under this claim. Call it inside the transaction that writes."""

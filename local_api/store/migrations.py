@@ -95,6 +95,13 @@ MIGRATIONS: list[str] = [
         unique (job_id, step)
     );
     """,
+    """
+    alter table jobs add column api text not null default 'fine_tuning';
+                                           -- the API that created it: its model's name and its result file follow from it
+    alter table jobs add column classification text; -- JSON: n_classes, positive_class, betas
+    alter table jobs add column deleted_at integer;  -- its owner does not want to see it any more
+    create index events_by_job on events (job_id, seq);
+    """,
 ]
 
 

@@ -24,6 +24,11 @@ class Models:
             raise ModelNotFound(name)
         return row
 
+    def taken(self, name: str) -> bool:
+        """Whether a model has this name, or checkpoints of one that will have it."""
+        return self.db.row("select 1 from models where id = ? or substr(id, 1, ?) = ?", name, len(name) + 6,
+                           f"{name}:ckpt-") is not None
+
     def all(self, project: str) -> list[sqlite3.Row]:
         """Newest first; checkpoints are models too, but are listed by their job alone."""
         return self.db.rows("select * from models where project = ? and kind = 'model' order by seq desc", project)

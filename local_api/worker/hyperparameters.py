@@ -14,6 +14,10 @@ from local_api.engines.protocols import Hyperparameters
 MINIMUM_STEPS = 70
 MAXIMUM_EPOCHS = 25
 MANY_EXAMPLES = 25_000
+OLD_SHARE, OLD_LARGEST_BATCH = 0.002, 256
+# The old API's multipliers by the final batch size. The guide names the three, and that larger batches do better with larger
+# ones; where one ends and the next begins is ours.
+OLD_MULTIPLIERS = ((8, 0.05), (64, 0.1), (math.inf, 0.2))
 DEFAULTS = {"batch_size": 8, "learning_rate_multiplier": 0.1, "beta": 0.1, "prompt_loss_weight": 0.0}
 
 
@@ -23,6 +27,15 @@ def resolve(requested: Mapping[str, Any], n_examples: int) -> Hyperparameters:
     values = {**DEFAULTS, **given}
     values["batch_size"] = min(values["batch_size"], n_examples)
     return Hyperparameters(**{"n_epochs": default_epochs(n_examples, values["batch_size"]), **values})
+
+
+def resolve_old(requested: Mapping[str, Any], n_examples: int) -> Hyperparameters:
+    """The same by the old API's rules: a batch of 0.2 % of the examples, and a multiplier that goes with it."""
+    given = {name: value for name, value in requested.items() if value not in (None, "auto")}
+    batch_size = given.get("batch_size", min(OLD_LARGEST_BATCH, max(1, round(OLD_SHARE * n_examples))))
+    batch_size = min(batch_size, n_examples)
+    multiplier = next(value for below, value in OLD_MULTIPLIERS if batch_size < below)
+    return Hyperparameters(**{"learning_rate_multiplier": multiplier, **given, "batch_size": batch_size})
 
 
 def default_epochs(n_examples: int, batch_size: int) -> int:

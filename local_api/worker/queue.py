@@ -108,7 +108,7 @@ class Worker:
         if job is None:
             return False
         code = self._run_child(job)
-        current = self.store.jobs.get(job["project"], job["id"])
+        current = self.store.jobs.current(job["id"])
         if current["claim"] == job["claim"]:
             if self._stopping.is_set():
                 self._requeue(current, "The server was stopped; the job goes on from its last checkpoint")

@@ -7,10 +7,12 @@ repeated after a crash is told once.
 import dataclasses
 import errno
 import io
+import itertools
 import json
 import shutil
 import sqlite3
 import traceback
+from typing import Any
 
 from local_api.engines.protocols import (
     CheckpointReport,
@@ -21,9 +23,10 @@ from local_api.engines.protocols import (
     TrainingSpec,
 )
 from local_api.store import Store
-from local_api.store.ids import model_name
+from local_api.store.ids import model_name, old_model_name
 from local_api.store.jobs import ClaimLost
 from local_api.training_files import InvalidTrainingFile
+from local_api.worker.classification import Classes, find_classes, measure
 from local_api.worker.results import metrics, results_file
 from local_api.worker.validation import load_examples
 
@@ -38,6 +41,7 @@ class JobRun:
         self.id, self.claim, self.organization = job["id"], job["claim"], organization
         self.name = self.model_name()
         self.last: tuple[int, str] | None = None  # step and adapter of the last checkpoint
+        self.classes: Classes | None = None
 
     def run(self) -> None:
         """To the end, or until the claim is lost. Only a failure of this program itself raises."""
@@ -75,14 +79,17 @@ class JobRun:
             self.store.events.add(self.id, "started", "Fine-tuning job started")
         work_dir = self.store.work_dir(self.id)
         work_dir.mkdir(parents=True, exist_ok=True)
+        examples, validation = (load_examples(self.store, job, which) for which in ("training", "validation"))
+        if job["classification"]:
+            self.classes = find_classes(json.loads(job["classification"]), examples, validation)
         return TrainingSpec(
-            base_model=job["base_model"], examples=load_examples(self.store, job, "training"),
-            validation=load_examples(self.store, job, "validation"), method=job["method"],
+            base_model=job["base_model"], examples=examples, validation=validation, method=job["method"],
+            classes=self.classes.examples if self.classes else (),
             hyperparameters=Hyperparameters(**json.loads(job["resolved"])), seed=job["seed"], work_dir=work_dir,
             start_from=self.store.contents.adapter(job["start_from"]) if job["start_from"] else None)
 
     def step(self, report: StepReport) -> None:
-        row = dataclasses.asdict(report)
+        row = self.row(report)
         values = metrics(row)
         message = f"Step {report.step}/{report.total_steps}: training loss={report.train_loss:.2f}"
         valid_loss = report.full_valid_loss if report.full_valid_loss is not None else report.valid_loss
@@ -92,8 +99,16 @@ class JobRun:
             self.store.jobs.check_claim(self.id, self.claim)
             if self.store.steps.add(self.id, report.step, row):
                 self.store.jobs.note_crash(self.id, 0)
-            self.store.events.add(self.id, f"step-{report.step}", message,
+            self.store.events.add(self.id, f"step-{report.step}", message, type="metrics",
                                   data={**values, "total_steps": report.total_steps})
+
+    def row(self, report: StepReport) -> dict[str, Any]:
+        """The report as it is kept: instead of the probabilities of the classes, what they amount to."""
+        row = dataclasses.asdict(report)
+        classified, probabilities = row.pop("classified"), row.pop("class_probabilities")
+        if self.classes is None or classified is None:
+            return row
+        return row | {"classification": measure(self.classes, classified, probabilities)}
 
     def checkpoint(self, report: CheckpointReport) -> None:
         name = f"{self.name}:ckpt-step-{report.step}"
@@ -112,11 +127,11 @@ class JobRun:
     def succeed(self) -> None:
         adapter = self.final_adapter()
         reports = self.store.steps.all(self.id)
-        content = results_file(reports)
+        filename, content = results_file(reports, self.job["api"])
         with self.store.contents.receive(io.BytesIO(content)) as path, self.store.db.transaction():
             self.store.jobs.check_claim(self.id, self.claim)
             sha256 = self.store.contents.keep(path)
-            file = self.store.files.add(self.job["project"], filename="step_metrics.csv", purpose="fine-tune-results",
+            file = self.store.files.add(self.job["project"], filename=filename, purpose="fine-tune-results",
                                         bytes=len(content), sha256=sha256)
             self.register(self.name, adapter, "model")
             self.store.events.add(self.id, "model", f"New fine-tuned model created: {self.name}")
@@ -138,7 +153,11 @@ class JobRun:
         checkpoint = self.store.checkpoints.last(self.id)
         if checkpoint is not None:
             return checkpoint["model"].rsplit(":ckpt-step-", 1)[0]
-        return model_name(self.job["base_model"], self.organization, self.job["suffix"])
+        if self.job["api"] == "fine_tuning":
+            return model_name(self.job["base_model"], self.organization, self.job["suffix"])
+        seconds, base = self.store.jobs.clock(), self.job["model"].removeprefix("ft:").split(":")[0]
+        names = (old_model_name(base, self.organization, self.job["suffix"], seconds + later) for later in itertools.count())
+        return next(name for name in names if not self.store.models.taken(name))
 
     def final_adapter(self) -> str:
         """The adapter of the last checkpoint, made by this run or by one before a crash."""

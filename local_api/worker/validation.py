@@ -9,7 +9,8 @@ from local_api.errors import Conflict
 from local_api.store import Store
 from local_api.store.jobs import ClaimLost
 from local_api.training_files import InvalidTrainingFile, read_examples
-from local_api.worker.hyperparameters import resolve
+from local_api.worker.classification import find_classes
+from local_api.worker.hyperparameters import resolve, resolve_old
 
 MINIMUM_EXAMPLES = 10
 
@@ -22,9 +23,12 @@ def validate_job(store: Store, engine: Engine, job: sqlite3.Row) -> None:
     try:
         examples = load_examples(store, job, "training")
         check_lengths(engine, job["base_model"], examples)
-        if job["validation_sha256"]:
-            param = "validation_file"
-            check_lengths(engine, job["base_model"], load_examples(store, job, "validation"))
+        param = "validation_file"
+        validation = load_examples(store, job, "validation")
+        check_lengths(engine, job["base_model"], validation)
+        if job["classification"]:
+            param = "classification"
+            find_classes(json.loads(job["classification"]), examples, validation)
     except InvalidTrainingFile as error:
         code = error.code if param == "training_file" else error.code.replace("training", "validation")
         end(store, job, {"code": code, "message": str(error), "param": param})
@@ -32,13 +36,15 @@ def validate_job(store: Store, engine: Engine, job: sqlite3.Row) -> None:
     except EngineError as error:
         end(store, job, {"code": "validation_failed", "message": str(error), "param": None})
         return
-    hyperparameters = resolve(json.loads(job["requested"]), len(examples))
+    rules = resolve if job["api"] == "fine_tuning" else resolve_old
+    hyperparameters = rules(json.loads(job["requested"]), len(examples))
     with store.db.transaction():
+        ahead = len(store.jobs.with_status("queued")) + len(store.jobs.with_status("running"))
         try:
             store.jobs.move(job["id"], "queued", expected="validating_files", resolved=dataclasses.asdict(hyperparameters))
         except Conflict:  # cancelled or paused in the meantime
             return
-        store.events.add(job["id"], "validated", "Files validated, moving job to queued state")
+        store.events.add(job["id"], "validated", "Files validated, moving job to queued state", data={"queue_number": ahead})
 
 
 def load_examples(store: Store, job: sqlite3.Row, which: str) -> list[Example]:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from local_api.worker.hyperparameters import MINIMUM_STEPS, default_epochs, resolve
+from local_api.worker.hyperparameters import MINIMUM_STEPS, default_epochs, resolve, resolve_old
 
 
 def test_everything_left_open_gets_a_number():
@@ -31,6 +31,23 @@ def test_a_batch_is_never_larger_than_the_file():
     (25_000, 8, 1), (60_000, 8, 1), (10, 1, 7), (10_000, 256, 2)])
 def test_epochs_follow_the_number_of_examples(n_examples, batch_size, epochs):
     assert default_epochs(n_examples, batch_size) == epochs
+
+
+@pytest.mark.parametrize(("n_examples", "batch_size", "multiplier"), [
+    (10, 1, 0.05), (700, 1, 0.05), (1_000, 2, 0.05), (3_500, 7, 0.05), (4_000, 8, 0.1), (31_500, 63, 0.1), (32_000, 64, 0.2),
+    (127_000, 254, 0.2), (1_000_000, 256, 0.2)])
+def test_in_the_old_api_batch_and_multiplier_grow_with_the_file(n_examples, batch_size, multiplier):
+    asked = {"n_epochs": 4, "batch_size": "auto", "learning_rate_multiplier": "auto", "prompt_loss_weight": 0.01}
+    resolved = resolve_old(asked, n_examples)
+    assert (resolved.batch_size, resolved.learning_rate_multiplier) == (batch_size, multiplier)
+    assert (resolved.n_epochs, resolved.prompt_loss_weight) == (4, 0.01)
+
+
+def test_in_the_old_api_the_multiplier_follows_the_batch_that_was_asked_for_as_far_as_the_file_reaches():
+    asked = {"n_epochs": 1, "batch_size": 200, "learning_rate_multiplier": "auto", "prompt_loss_weight": 0}
+    assert (resolve_old(asked, 1000).batch_size, resolve_old(asked, 1000).learning_rate_multiplier) == (200, 0.2)
+    assert (resolve_old(asked, 40).batch_size, resolve_old(asked, 40).learning_rate_multiplier) == (40, 0.1)
+    assert resolve_old(asked | {"learning_rate_multiplier": 0.3}, 40).learning_rate_multiplier == 0.3
 
 
 @given(n_examples=st.integers(1, 100_000), batch_size=st.integers(1, 256))

@@ -33,7 +33,38 @@ def test_without_a_step_there_is_a_header_alone():
 
 def test_the_file_is_the_csv_in_base64():
     reports = [report(1), report(2)]
-    assert base64.b64decode(results_file(iter(reports)), validate=True).decode() == results_csv(reports)
+    name, content = results_file(reports)
+    assert name == "step_metrics.csv" and base64.b64decode(content, validate=True).decode() == results_csv(reports)
+
+
+OLD = {"elapsed_examples": 8, "train_sequence_accuracy": 0.25}
+
+
+def test_the_old_api_has_columns_of_its_own_and_plain_text():
+    assert results_file([report(1, **OLD)], "fine-tunes") == ("compiled_results.csv", (
+        b"step,elapsed_tokens,elapsed_examples,training_loss,training_sequence_accuracy,training_token_accuracy\n"
+        b"1,100,8,1.23457,0.25000,0.50000\n"))
+
+
+def test_the_old_api_adds_columns_of_validation_where_there_is_some():
+    steps = [report(1, **OLD), report(2, **OLD, valid_loss=9.0, valid_accuracy=0.9, full_valid_loss=0.5, full_valid_accuracy=0.75,
+                                      full_valid_sequence_accuracy=0.125)]
+    header, first, second = results_file(steps, "fine-tunes")[1].decode().splitlines()
+    assert header.split(",")[6:] == ["validation_loss", "validation_sequence_accuracy", "validation_token_accuracy"]
+    assert first.split(",")[6:] == ["", "", ""] and second.split(",")[6:] == ["0.50000", "0.12500", "0.75000"]
+
+
+@pytest.mark.parametrize("api", ["fine_tuning", "fine-tunes"])
+def test_classification_metrics_are_the_last_columns_and_empty_where_undefined(api):
+    figures = {"classification/accuracy": 0.5, "classification/auroc": None}
+    content = results_file([report(1, **OLD), {**report(2, **OLD), "classification": figures}], api)[1]
+    lines = (base64.b64decode(content) if api == "fine_tuning" else content).decode().splitlines()
+    assert [line.split(",")[-2:] for line in lines] == [["classification/accuracy", "classification/auroc"], ["", ""], ["0.50000", ""]]
+
+
+def test_classification_metrics_are_told_with_the_steps_figures():
+    told = metrics({**report(3), "classification": {"classification/accuracy": 0.123456789, "classification/auroc": None}})
+    assert told == {"step": 3, "train_loss": 1.23457, "train_mean_token_accuracy": 0.5, "classification/accuracy": 0.12346}
 
 
 def test_figures_carry_their_names_on_the_wire_and_only_those_that_are_there():

@@ -230,3 +230,32 @@ def test_a_run_that_diverged_still_has_events_that_json_can_hold(store, run, job
     for row in store.events.page(job["id"], limit=99, after=None)[0]:
         json.loads(row["data"] or "{}", parse_constant=pytest.fail)
     json.loads(store.checkpoints.last(job["id"])["metrics"], parse_constant=pytest.fail)
+
+
+def test_the_old_api_names_its_models_by_the_time_and_never_two_alike(store, run, make_job, checkpoint, clock):
+    clock.now = 1_795_359_861.5
+    names = []
+    for model in ("ada", "ada", "ada:ft-school:first-2026-11-22-15-04-21"):
+        job = make_job("running", api="fine-tunes", model=model, suffix="First!")
+        folder = store.work_dir(job["id"]) / "epoch"
+        folder.mkdir(parents=True)
+        (folder / "adapter").write_text("w")
+        names.append(run(job, LAST, CheckpointReport(1, 2, folder, LAST))["fine_tuned_model"])
+    assert names == [f"ada:ft-school:first-2026-11-22-15-04-2{second}" for second in (1, 2, 3)]
+    file = store.files.get("default", store.jobs.get("default", job["id"])["result_file"])
+    assert file["filename"] == "compiled_results.csv"
+    assert store.contents.file(file["sha256"]).read_text().startswith("step,elapsed_tokens,elapsed_examples,training_loss,")
+
+
+def test_of_the_probabilities_of_classes_the_figures_are_kept(store, engine, run, make_job, make_file, rows):
+    content = rows(5) + rows(5, completion=" c\n")
+    valid = make_file(content)
+    job = make_job("running", content=content, validation_file=valid["id"], validation_sha256=valid["sha256"],
+                   classification={"n_classes": 2, "positive_class": None, "betas": None})
+    run(job, step(1), step(2, full_valid_loss=0.5, classified=[0, 5], class_probabilities=[[0.9, 0.1], [0.8, 0.2]]), EngineError("enough"))
+    assert [example.completion for example in engine.specs[0].classes] == [" b\n", " c\n"]
+    first, last = store.steps.all(job["id"])
+    assert "classification" not in first and "class_probabilities" not in last and "classified" not in last
+    assert last["classification"]["classification/accuracy"] == 0.5
+    told = [json.loads(row["data"]) for row in store.events.page(job["id"], limit=9, after=None)[0] if row["type"] == "metrics"]
+    assert told[0]["classification/accuracy"] == 0.5 and "classification/accuracy" not in told[1]

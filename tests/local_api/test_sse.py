@@ -45,6 +45,10 @@ def test_each_chunk_is_a_line_and_the_last_says_done():
     assert sent({"a": 1}, {"b": "ä"}) == ['data: {"a":1}\n\n', 'data: {"b":"ä"}\n\n', "data: [DONE]\n\n"]
 
 
+def test_a_sign_of_life_is_a_comment_which_clients_skip():
+    assert sent({"a": 1}, None, {"b": 2})[1] == ": still there\n\n"
+
+
 @pytest.mark.parametrize("text", ["\n", "\r\n\r\n", "data: [DONE]\n\n", '"', "\x00"])
 def test_no_text_can_break_the_framing(text):
     event = sse.event({"text": text})

@@ -230,3 +230,14 @@ def test_a_folder_with_other_things_may_become_a_data_directory(tmp_path, clock)
     for _ in range(2):
         Store(tmp_path, clock=clock).close()
     assert (tmp_path / "notes.txt").exists()
+
+
+def test_jobs_of_the_first_schema_are_kept_and_belong_to_todays_api(tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(migrations, "MIGRATIONS", MIGRATIONS[:1])
+        with closing(Database(tmp_path / "db.sqlite3")) as database, database.transaction() as connection:
+            connection.execute("insert into jobs (id, project, model, base_model, status, training_file, training_sha256, seed, method, requested, "
+                               "created_at) values ('ftjob-1', 'p', 'm', 'm', 'paused', 'f', 's', 1, 'supervised', '{}', 1)")
+    with closing(Database(tmp_path / "db.sqlite3")) as database:
+        job = database.row("select * from jobs")
+        assert (job["id"], job["api"], job["classification"], job["deleted_at"]) == ("ftjob-1", "fine_tuning", None, None)

@@ -145,7 +145,7 @@ def test_the_same_thing_is_told_once_for_each_job(store, make_job, messages):
 def test_events_with_figures_are_metrics(store, make_job, clock):
     job = make_job()
     store.events.add(job["id"], "plain", "text", level="warn")
-    store.events.add(job["id"], "step-1", "Step 1/2", data={"step": 1})
+    store.events.add(job["id"], "step-1", "Step 1/2", type="metrics", data={"step": 1})
     newest, older, _ = store.events.page(job["id"], limit=9, after=None)[0]
     assert (newest["type"], json.loads(newest["data"]), newest["level"]) == ("metrics", {"step": 1}, "info")
     assert (older["type"], older["data"], older["level"], older["created_at"]) == ("message", None, "warn", int(clock.now))

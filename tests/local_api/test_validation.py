@@ -93,3 +93,29 @@ def test_what_the_owner_does_during_validation_stands(store, engine, make_job, v
     after = validated(job)
     assert after["status"] == status and after["error"] is None and after["resolved"] is None
     assert messages(job["id"])[-1].startswith("Validating training file")
+
+
+def test_the_old_api_has_rules_of_its_own_for_what_is_left_open(validated, make_job):
+    job = validated(make_job(api="fine-tunes", requested={"n_epochs": 4, "batch_size": "auto", "learning_rate_multiplier": "auto",
+                                                          "prompt_loss_weight": 0.01}))
+    assert json.loads(job["resolved"]) == {"n_epochs": 4, "batch_size": 1, "learning_rate_multiplier": 0.05, "beta": 0.1, "prompt_loss_weight": 0.01}
+
+
+def test_the_queue_number_counts_the_jobs_that_come_before(store, validated, make_job):
+    make_job("running")
+    make_job("queued")
+    make_job("succeeded")
+    job = validated(make_job())
+    last = store.events.page(job["id"], limit=1, after=None)[0][0]
+    assert (last["key"], last["type"], json.loads(last["data"])) == ("validated", "message", {"queue_number": 2})
+
+
+@pytest.mark.parametrize(("wanted", "code"), [({"n_classes": 3}, "invalid_n_classes"), ({"n_classes": 2}, None),
+                                              ({"positive_class": " x"}, "invalid_positive_class"), ({"positive_class": " c"}, None)])
+def test_files_must_hold_the_classes_that_were_asked_for(validated, make_job, make_file, rows, wanted, code):
+    valid = make_file(rows(1, completion=" c\n"))
+    classification = {"n_classes": None, "positive_class": None, "betas": None, **wanted}
+    job = validated(make_job(validation_file=valid["id"], validation_sha256=valid["sha256"], classification=classification))
+    assert (error_of(job)["code"] if job["error"] else None) == code
+    assert job["status"] == ("failed" if code else "queued")
+    assert code is None or error_of(job)["param"] == "classification"

@@ -8,9 +8,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from local_api.errors import ApiError, InvalidRequest, UnsupportedParameter
-from local_api.wire import CHAT, COMPLETIONS, EMBEDDINGS, FINE_TUNING_JOBS, in_range
+from local_api.wire import CHAT, COMPLETIONS, EMBEDDINGS, FINE_TUNES, FINE_TUNING_JOBS, in_range
 
-BODIES = [COMPLETIONS, CHAT, EMBEDDINGS, FINE_TUNING_JOBS]
+BODIES = [COMPLETIONS, CHAT, EMBEDDINGS, FINE_TUNING_JOBS, FINE_TUNES]
 HELLO = [{"role": "user", "content": "Hello"}]
 JOB = {"model": "m", "training_file": "f"}
 JSON = st.recursive(st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
@@ -37,7 +37,7 @@ def test_whatever_a_field_holds_it_is_read_or_refused_by_its_name(data):
     body = data.draw(st.sampled_from(BODIES))
     name = data.draw(st.sampled_from(sorted(body.known)))
     valid = {COMPLETIONS: {"model": "m", "prompt": "p"}, CHAT: {"model": "m", "messages": HELLO}, EMBEDDINGS: {"model": "m", "input": "i"},
-             FINE_TUNING_JOBS: JOB}[body]
+             FINE_TUNING_JOBS: JOB, FINE_TUNES: {"training_file": "f"}}[body]
     value = data.draw(JSON)
     try:
         found = read(body, **{**valid, name: value})
@@ -98,6 +98,10 @@ def test_fields_without_effect_are_taken():
     (FINE_TUNING_JOBS, {**JOB, "hyperparameters": {"n_epochs": "2"}}, InvalidRequest, "hyperparameters.n_epochs"),
     (FINE_TUNING_JOBS, {**JOB, "metadata": {"a": 1}}, InvalidRequest, "metadata.a"),
     (FINE_TUNING_JOBS, {**JOB, "integrations": []}, UnsupportedParameter, "integrations"),
+    (FINE_TUNING_JOBS, {**JOB, "classification": {"classes": 3}}, InvalidRequest, "classification.classes"),
+    (FINE_TUNES, {}, InvalidRequest, "training_file"),
+    (FINE_TUNES, {"training_file": "f", "seed": 1}, InvalidRequest, "seed"),
+    (FINE_TUNES, {"training_file": "f", "classification_betas": [1, "2"]}, InvalidRequest, "classification_betas.1"),
 ])
 def test_a_wrong_field_is_refused_by_its_name(body, fields, kind, param):
     with pytest.raises(kind) as refusal:

@@ -30,6 +30,12 @@ def environment(root: Path) -> dict[str, Any]:
     return yaml.safe_load((root / "environment.yml").read_text(encoding="utf-8"))
 
 
+@pytest.fixture(scope="module")
+def legacy_pin_lines(root: Path) -> list[str]:
+    lines = (root / "constraints-legacy.txt").read_text(encoding="utf-8").splitlines()
+    return [line for line in lines if line and not line.startswith("#")]
+
+
 def direct_requirements(project: dict[str, Any]) -> list[Requirement]:
     extras = project["optional-dependencies"]
     return [Requirement(text) for text in [*project["dependencies"], *extras["local"], *extras["dev"]]]
@@ -57,8 +63,9 @@ def test_a_missing_pin_and_a_pin_out_of_range_are_found() -> None:
     assert disagreements(requirements, ["alpha==1.5"]) == ["alpha>=2 excludes the pin 1.5", "Beta_Two is not pinned"]
 
 
-def test_every_pin_is_a_name_and_a_version_that_any_index_can_serve(pin_lines: list[str]) -> None:
-    for line in pin_lines:
+def test_every_pin_is_a_name_and_a_version_that_any_index_can_serve(pin_lines: list[str], legacy_pin_lines: list[str]) -> None:
+    assert "openai==0.28.1" in legacy_pin_lines
+    for line in [*pin_lines, *legacy_pin_lines]:
         assert re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*==[A-Za-z0-9.!]+", line), f"{line!r} is not name==version"
         Version(line.partition("==")[2])
 

@@ -22,7 +22,9 @@ def manifest_faults(folder: Path) -> list[str]:
     """Where data/manifest.json and the files beside it differ."""
     entries = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
     named = {entry["file"] for entry in entries}
-    there = {path.name for path in folder.iterdir() if path.suffix in {".csv", ".tsv", ".jsonl", ".xlsx", ".txt"}}
+    there = {path.relative_to(folder).as_posix() for path in folder.rglob("*")
+             if path.suffix in {".csv", ".tsv", ".json", ".jsonl", ".xlsx", ".txt"} and path.name != "manifest.json"
+             and path.relative_to(folder).parts[0] != "make"}
     faults = [f"{name} is not in the manifest" for name in sorted(there - named)]
     for entry in entries:
         path = folder / entry["file"]
@@ -33,8 +35,8 @@ def manifest_faults(folder: Path) -> list[str]:
             faults.append(f"{entry['file']} has another sha256")
         faults += [f"{entry['file']} has no {key}" for key in ("licence", "maker") if not entry.get(key)]
         if path.suffix == ".csv":
-            with path.open(encoding="utf-8", newline="") as file:
-                header, *rows = csv.reader(file)
+            with path.open(encoding=entry.get("encoding", "utf-8"), newline="") as file:
+                header, *rows = (row for row in csv.reader(file, delimiter=entry.get("delimiter", ",")) if any(row))
             if header != entry["columns"] or len(rows) != entry["rows"]:
                 faults.append(f"{entry['file']} has {len(rows)} rows and the columns {header}")
     return faults

@@ -124,7 +124,8 @@ def stage(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
     monkeypatch.setattr(set_up, "STAMP", tmp_path / "stamp")
     monkeypatch.setattr(set_up, "UNFINISHED", tmp_path / "unfinished")
     monkeypatch.setattr(set_up.os, "chdir", lambda path: None)
-    for name in ("check_disk", "install", "fetch_base_model"):
+    monkeypatch.setattr(set_up, "LOG", tmp_path / "build" / "setup.log")
+    for name in ("check_disk", "install", "install_legacy_client", "fetch_base_model"):
         monkeypatch.setattr(set_up, name, lambda *arguments, name=name: done.append(name))
 
     def make_venv() -> None:
@@ -137,10 +138,26 @@ def stage(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
 
 def test_a_current_set_up_asks_pip_for_nothing(stage: list[str]) -> None:
     set_up.main()
-    assert stage == ["check_disk", "make_venv", "install", "fetch_base_model"]
+    assert stage == ["check_disk", "make_venv", "install", "install_legacy_client", "fetch_base_model"]
     stage.clear()
     set_up.main()
-    assert stage == ["fetch_base_model"]
+    assert stage == ["install_legacy_client", "fetch_base_model"], "which look for themselves whether there is something to do"
+
+
+def test_the_old_client_is_installed_once_and_anew_when_its_versions_change(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    calls: list[tuple[str, ...]] = []
+
+    def install(*what: str) -> None:
+        calls.append(what)
+        (tmp_path / "client").mkdir()  # fails where an older one was left
+
+    monkeypatch.setattr(set_up, "install", install)
+    monkeypatch.setattr(set_up, "LEGACY", tmp_path / "client")
+    monkeypatch.setattr(set_up, "LEGACY_PINS", tmp_path / "pins.txt")
+    for versions in ("openai==0.28.1", "openai==0.28.1", "openai==0.28.1\ntqdm==4.0"):
+        (tmp_path / "pins.txt").write_text(versions, encoding="utf-8")
+        set_up.install_legacy_client()
+    assert calls == [("--no-deps", "--target", str(tmp_path / "client"), "--requirement", str(tmp_path / "pins.txt"))] * 2
 
 
 def test_a_set_up_that_failed_is_done_again(stage: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -153,7 +170,7 @@ def test_a_set_up_that_failed_is_done_again(stage: list[str], monkeypatch: pytes
             set_up.main()
     assert set_up.UNFINISHED.exists()
     set_up.main()
-    assert stage[-2:] == ["install", "fetch_base_model"] and not set_up.UNFINISHED.exists()
+    assert stage[-3:] == ["install", "install_legacy_client", "fetch_base_model"] and not set_up.UNFINISHED.exists()
 
 
 @pytest.mark.parametrize(("state", "made_anew"), [("complete", False), ("unfinished", True), ("without pip", True), ("missing", True)])

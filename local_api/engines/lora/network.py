@@ -92,7 +92,8 @@ class Network:
     def _place(self, hidden: torch.Tensor) -> Place:
         """Padding is on the right and carries no loss, so the causal mask is all that is needed."""
         time = hidden.shape[1]
-        cos, sin = (turn[0, :, None].chunk(2, -1)[0] for turn in self._rotary(hidden, torch.arange(time, device=self.device)[None]))
+        places = torch.arange(time, device=self.device)[None]
+        cos, sin = (turn[0, :, None].chunk(2, -1)[0] for turn in self._rotary(hidden, places))
         if time > _PLAIN_ATTENTION:
             return Place(cos, sin, None)
         lowest = torch.finfo(hidden.dtype).min

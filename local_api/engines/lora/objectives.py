@@ -5,7 +5,7 @@ It knows losses, and neither optimizers nor files. `dpo` has the other objective
     tally = Supervised(network, kept).measure(parts, train=True)   # gradients are now in the network's weights
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import torch
@@ -52,6 +52,7 @@ class Supervised:
     """Mean over the batch of each token's negative log-likelihood, weighted by the tokens' loss weights."""
 
     at_once = 1
+    watch: Callable[[Part, torch.Tensor], None] | None = None  # gets each part that is measured without training, and its scores
 
     def __init__(self, network: Network, kept: Kept) -> None:
         self._network, self._kept = network, kept
@@ -69,6 +70,8 @@ class Supervised:
                 loss = (losses * part.weights.to(losses.device)).sum()
             if train:
                 (loss / total).backward()
+            elif self.watch:
+                self.watch(part, logits)
             predictions = logits.detach().argmax(-1).tolist()
             tally += Tally.of(
                 part.by_row(predictions),

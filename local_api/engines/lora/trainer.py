@@ -7,7 +7,6 @@ It reads the examples, and hands tokens to `run`, which trains; so what is wrong
 
 import hashlib
 import json
-import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -15,6 +14,7 @@ from dataclasses import asdict, dataclass
 from local_api.engines.lora.adapters import PEFT_WEIGHTS
 from local_api.engines.lora.base_models import CONTEXT_LENGTH, ModelFiles
 from local_api.engines.lora.examples import Encoded, encode_all
+from local_api.engines.lora.onednn import keep_prepared_products
 from local_api.engines.lora.openmp import yielding_threads
 from local_api.engines.lora.tokenizer import LoraTokenizer
 from local_api.engines.protocols import EngineError, Report, TrainingSpec
@@ -37,6 +37,7 @@ class Tokens:
 
     training: list[list[Encoded]]
     validation: list[list[Encoded]]
+    classes: list[list[Encoded]]
 
 
 class LoraTrainer:
@@ -65,15 +66,15 @@ class LoraTrainer:
         if not spec.examples:
             raise EngineError("there are no examples to train on")
         tokenizer, weight = self._tokenizer(spec.base_model), spec.hyperparameters.prompt_loss_weight
-        training, validation = (
+        training, validation, classes = (
             encode_all(examples, tokenizer, limit=CONTEXT_LENGTH, prompt_loss_weight=weight)
-            for examples in (spec.examples, spec.validation)
+            for examples in (spec.examples, spec.validation, spec.classes)
         )
         sequences = 2 if spec.method == "dpo" else 1
         for example, encoded in zip([*spec.examples, *spec.validation], [*training, *validation], strict=True):
             if len(encoded) != sequences:
                 raise EngineError(f"line {example.line}: {type(example).__name__} does not go with the method {spec.method!r}")
-        return Tokens(training, validation)
+        return Tokens(training, validation, classes)
 
 
 def fingerprint(spec: TrainingSpec, tokens: Tokens, settings: Settings) -> str:
@@ -94,10 +95,7 @@ def _numbers(examples: Sequence[Sequence[Encoded]]) -> list[list[tuple[list[int]
 
 
 def _load_pytorch() -> None:
-    # oneDNN, which multiplies for PyTorch, prepares a product once for each shape and keeps 1,024 of them. Each batch has a
-    # shape of its own, and each layer several: with too little room they are prepared anew at every step. It is read at
-    # the first product. Measured: 10 to 14 % of a job's time.
-    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "16384")
+    keep_prepared_products()
     try:
         with yielding_threads():
             import torch  # noqa: F401 (only whether it is there)

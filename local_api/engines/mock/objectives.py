@@ -75,6 +75,18 @@ class Supervised:
         return Measure(-sum(score.logprob for score in flat) / tokens, sum(score.right for score in flat) / tokens,
                        whole / len(rows))
 
+    def choose(self, rows: Sequence[Row], classes: Sequence[Row]) -> list[list[float]]:
+        """For each row the probabilities of the classes' last answers, given that one of them is the row's."""
+        model, result = self._scorer.model, []
+        for row in rows:
+            near = model.neighbours(row.answers[-1].entry.prompt)
+            logprobs = [model.score(each.answers[-1].entry.tokens, near).logprob for each in classes]
+            best = max(logprobs)
+            shares = [exp(logprob - best) for logprob in logprobs]
+            total = sum(shares)
+            result.append([share / total for share in shares])
+        return result
+
     def learn(self, rows: Iterable[Row]) -> None:
         for row in rows:
             for answer in row.answers:

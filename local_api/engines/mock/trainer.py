@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from random import Random
+from typing import Any
 
 from local_api.engines.mock.adapter import BASE_MODEL_ID, read_examples, write_adapter
 from local_api.engines.mock.examples import Row, read_row
@@ -39,6 +40,7 @@ class _Run:
     model: Model
     objective: Objective
     fingerprint: str
+    classes: list[Row]
     last: StepReport | None = None  # the last step of the last epoch that an earlier attempt finished
 
     @property
@@ -90,16 +92,18 @@ def _epoch(run: _Run, epoch: int) -> Iterator[StepReport]:
             learning_rate=LEARNING_RATE * spec.hyperparameters.learning_rate_multiplier, **_validate(run, step))
 
 
-def _validate(run: _Run, step: int) -> dict[str, float]:
+def _validate(run: _Run, step: int) -> dict[str, Any]:
     """One batch of the validation file four times an epoch, in turn, and all of it after the epoch's last step."""
     rows, size = run.validation, run.spec.hyperparameters.batch_size
-    result: dict[str, float] = {}
+    result: dict[str, Any] = {}
     every, ends = max(1, run.steps_per_epoch // 4), step % run.steps_per_epoch == 0
     if rows and (ends or step % every == 0):
         start = (step // every * size) % len(rows)
         result |= _named("valid", run.objective.measure(rows[start:start + size]))
     if rows and ends:
         result |= _named("full_valid", run.objective.measure(rows))
+        if run.classes and isinstance(run.objective, Supervised):
+            result |= {"classified": list(range(len(rows))), "class_probabilities": run.objective.choose(rows, run.classes)}
     return result
 
 
@@ -113,14 +117,14 @@ def _prepare(spec: TrainingSpec) -> _Run:
     if not spec.examples:
         raise EngineError("the training file holds no examples")
     tokenizer = load_tokenizer()
-    rows, validation = ([read_row(example, tokenizer, method=spec.method, limit=MAX_TRAINING_TOKENS)
-                         for example in examples] for examples in (spec.examples, spec.validation))
+    rows, validation, classes = ([read_row(example, tokenizer, method=spec.method, limit=MAX_TRAINING_TOKENS)
+                         for example in examples] for examples in (spec.examples, spec.validation, spec.classes))
     start = read_examples(spec.start_from).examples if spec.start_from else []
     counts = {Entry(example.prompt, example.tokens): example.count for example in start}
     model = Model(list(dict.fromkeys([*counts, *_entries(rows)])))
     _set_counts(model, counts)
     objective = _objective(spec, model, [*rows, *validation])
-    run = _Run(spec, rows, validation, model, objective, _fingerprint(spec, rows, validation, counts))
+    run = _Run(spec, rows, validation, model, objective, _fingerprint(spec, rows, validation, counts), classes)
     _restore(run)
     return run
 

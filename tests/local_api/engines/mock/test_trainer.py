@@ -206,3 +206,17 @@ def test_an_adapter_is_readable_json_that_says_what_it_is(train) -> None:
     content = json.loads((train()[-1].adapter / "adapter.json").read_text())
     assert (content["version"], content["base_model"]) == (1, "mock-base")
     assert {"prompt", "tokens", "count"} == set(content["examples"][0])
+
+
+def test_each_validation_example_gets_probabilities_of_the_classes_at_an_epochs_end(train, steps, make_spec) -> None:
+    spec = make_spec()
+    classes = list({row.completion: row for row in spec.examples}.values())
+    told = steps(train(classes=classes))
+    ends = [report for report in told if report.full_valid_loss is not None]
+    assert len(ends) == 3 and [report for report in told if report.class_probabilities is not None] == ends
+    assert all(report.classified == list(range(len(spec.validation))) for report in ends)
+    for chances, row in zip(ends[-1].class_probabilities, spec.validation, strict=True):
+        assert sum(chances) == pytest.approx(1) and len(chances) == 3
+        assert classes[chances.index(max(chances))].completion == row.completion, "as its answers are, which are right here"
+    assert ends[0].class_probabilities != ends[-1].class_probabilities
+    assert all(report.class_probabilities is None for report in steps(train(work_dir=spec.work_dir.parent / "plain")))
