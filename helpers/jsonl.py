@@ -19,6 +19,7 @@ from helpers.encoding import decode
 from helpers.errors import FormatError
 
 SPACE = re.compile(r"\s*")
+CONSTANT = re.compile(r'"(?:[^"\\]|\\.)*"|(NaN|-?Infinity)', re.DOTALL)  # the first one outside of texts is in group 1
 ROW_FIELDS = {"prompt", "completion", "messages", "input"}  # an object with one of these is a row, not a container
 
 Row = dict[str, Any]
@@ -93,15 +94,26 @@ def write_whole(lines: Iterable[bytes], path: Path | str) -> Path:
     return path
 
 
+def json_trouble(error: json.JSONDecodeError) -> str:
+    """What is wrong with a text that is not JSON, in words that Python before 3.13 lacks."""
+    before = error.doc[: error.pos].rstrip()
+    after = error.doc[error.pos :].lstrip()[:1]
+    if before.endswith(",") and after in ("]", "}"):
+        return f"there is a comma before the closing {after}"
+    return error.msg.removesuffix(" at")
+
+
 def _loads(text: str, path: Path, line: int | None = None) -> Any:
     def refuse(constant: str) -> NoReturn:
-        raise FormatError(f"{constant} is not JSON: write null, or leave the row out", path=path, line=line)
+        place = next((found.start() for found in CONSTANT.finditer(text) if found[1]), 0)
+        raise FormatError(f"{constant} is not JSON: write null, or leave the row out", path=path,
+                          line=line or text.count("\n", 0, place) + 1)
 
     try:
         return json.loads(text, parse_constant=refuse)
     except json.JSONDecodeError as error:
         place = f"column {error.colno}" + (f" of {text.strip()[:40]!r}" if line else "")
-        raise FormatError(f"not valid JSON: {error.msg} at {place}", path=path, line=line or error.lineno) from error
+        raise FormatError(f"not valid JSON: {json_trouble(error)} at {place}", path=path, line=line or error.lineno) from error
     except RecursionError as error:
         raise FormatError("the JSON is nested too deeply", path=path, line=line) from error
 
@@ -114,6 +126,8 @@ def _records(value: Any, path: Path) -> list[Row]:
         return value
     if not isinstance(value, dict):
         raise FormatError(f"expected a list of objects, met {_kind(value)}", path=path)
+    if (rows := _frame_rows(value)) is not None:
+        return _records(rows, path)
     columns = list(value.values())
     if columns and all(isinstance(column, list) and not any(isinstance(cell, dict) for cell in column)
                        for column in columns):
@@ -129,6 +143,24 @@ def _records(value: Any, path: Path) -> list[Row]:
             raise FormatError(f"cannot tell which of {', '.join(map(repr, value))} has the rows: keep that one alone",
                               path=path)
     return [value]
+
+
+def _frame_rows(value: Row) -> list[Row] | None:
+    """The rows, if this is a table as pandas writes it: columns or rows by number, {"columns", "data"} or {"schema", "data"}."""
+    if value.keys() == {"schema", "data"} and isinstance(value["data"], list):
+        return value["data"]
+    names, data = value.get("columns"), value.get("data")
+    if value.keys() - {"index"} == {"columns", "data"} and isinstance(names, list) and isinstance(data, list) and all(
+            isinstance(cells, list) and len(cells) == len(names) for cells in data):
+        return [dict(zip(map(str, names), cells, strict=True)) for cells in data]
+    parts = list(value.values())
+    if not parts or not all(isinstance(part, dict) and part for part in parts):
+        return None
+    if all(map(str.isdecimal, value)):
+        return parts
+    if all(part.keys() == parts[0].keys() and all(map(str.isdecimal, part)) for part in parts):
+        return [{name: column[row] for name, column in value.items()} for row in parts[0]]
+    return None
 
 
 def _lines_of_items(text: str) -> list[int]:

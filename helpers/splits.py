@@ -69,19 +69,29 @@ def _choose_groups(groups: np.ndarray, strata: np.ndarray, targets: np.ndarray,
                    random: np.random.Generator) -> np.ndarray:
     """Whether each row is in the test table: groups in random order, each taken if it brings us nearer the targets.
 
-    Groups of one row come last, and fill up what is missing exactly.
+    Groups of one row fill up what is missing exactly. Of the others only so many are tried before them as the test table is
+    part of the whole, or it would consist of them; the rest come last, for where too few rows stand alone.
     """
     missing, taken = targets.copy(), np.zeros(len(groups), dtype=bool)
     rows = np.argsort(groups, kind="stable")
     sizes = np.bincount(groups)
     rows = rows[sizes[groups[rows]] > 1]
     several = np.split(rows, np.flatnonzero(np.diff(groups[rows])) + 1) if len(rows) else []
-    for number in random.permutation(len(several)):
-        classes, counts = np.unique(strata[several[number]], return_counts=True)
-        if np.abs(missing[classes] - counts).sum() < np.abs(missing[classes]).sum():
-            missing[classes] -= counts
-            taken[several[number]] = True
+
+    def take(numbers: np.ndarray) -> None:
+        for number in numbers:
+            classes, counts = np.unique(strata[several[number]], return_counts=True)
+            if np.abs(missing[classes] - counts).sum() < np.abs(missing[classes]).sum():
+                missing[classes] -= counts
+                taken[several[number]] = True
+
+    order = random.permutation(len(several))
+    early = random.random(len(several)) < targets.sum() / len(groups)
+    take(order[early[order]])
     single = random.permutation(np.flatnonzero(sizes[groups] == 1))
     place = pd.Series(strata[single]).groupby(strata[single]).cumcount().to_numpy()
-    taken[single[place < missing[strata[single]]]] = True
+    chosen = single[place < missing[strata[single]]]
+    taken[chosen] = True
+    missing -= np.bincount(strata[chosen], minlength=len(missing))
+    take(order[~early[order]])
     return taken

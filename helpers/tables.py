@@ -1,53 +1,55 @@
 """Tables from the files that people have.
 
-Knows file formats and delimiters; `encoding.py` knows encodings, `jsonl.py` JSON. Knows nothing of prompts. The cells
-of CSV, TSV and XLSX are kept as text, as they stand: "007", "NA" or "true" are not turned into something else.
+Knows file formats and delimiters; `encoding.py` knows encodings, `jsonl.py` JSON, `sheets.py` spreadsheets. Knows nothing of
+prompts. The cells of CSV, TSV and XLSX are kept as text, as they stand: "007", "NA" or "true" are not turned into something else.
 
     frame = read_table("tickets.csv")
     frame = read_table("tickets.xlsx", sheet="March", lines=True)  # indexed by the sheet's row
 """
 
 import csv
-import datetime
 import io
 import sys
-import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import chain, islice
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
 from helpers.encoding import decode
 from helpers.errors import FormatError
 from helpers.jsonl import json_rows, jsonl_rows
+from helpers.sheets import open_sheet
 
 DELIMITERS = (",", ";", "\t", "|")
+TOO_WIDE = "{cells} cells, but the header has {columns}: put quotes around a cell that contains the delimiter"
 
 Numbered = tuple[list[int], pd.DataFrame]  # the file line (or sheet row) at which each row begins, and the rows
+Wide = list[tuple[int, str]]  # the line of each row that has more cells than there are columns, and what is wrong with it
 
 
 def read_table(path: Path | str, *, sheet: str | int = 0, encoding: str | None = None, delimiter: str | None = None,
-               lines: bool = False) -> pd.DataFrame:
+               lines: bool = False, wide: Wide | None = None) -> pd.DataFrame:
     """The table in a CSV, TSV, XLSX, JSON, JSONL or TXT file, chosen by its suffix.
 
     `sheet` is an XLSX sheet's name, or its place from 0; encoding and delimiter are guessed unless given. With `lines`
     the index is the file line (XLSX: the sheet's row) where each row begins. A TXT file gives completions with empty
-    prompts, one a line. Raises FormatError with the file and the line.
+    prompts, one a line. Raises FormatError with the file and the line; rows with too many cells are put into `wide`, where
+    that is given, as long as most rows have none. What else was decided in reading stands in `frame.attrs["notes"]`.
     """
     path = Path(path)
     suffix = path.suffix.lower()
     if suffix == ".xlsx":
-        numbers, frame = _xlsx(path, sheet)
+        numbers, frame = _xlsx(path, sheet, wide)
     elif suffix in (".csv", ".tsv"):
         text = decode(path.read_bytes(), path, encoding)
-        numbers, frame = _delimited(text, path, delimiter or ("\t" if suffix == ".tsv" else None))
+        numbers, frame = _delimited(text, path, delimiter or ("\t" if suffix == ".tsv" else None), wide)
     elif suffix in (".json", ".jsonl", ".txt"):
         numbers, frame = _rows(decode(path.read_bytes(), path, encoding), path, suffix)
     else:
-        raise FormatError(f"cannot read files with the suffix {suffix!r}: save it as CSV, TSV, XLSX, JSON, JSONL or "
-                          "TXT", path=path)
+        kind = f"with the suffix {suffix!r}" if suffix else "without a suffix"
+        raise FormatError(f"cannot read files {kind}: save it as CSV, TSV, XLSX, JSON, JSONL or TXT", path=path)
     if lines:
         frame.index = pd.Index(numbers, name="line", dtype="int64")
     return frame
@@ -68,10 +70,10 @@ def _rows(text: str, path: Path, suffix: str) -> Numbered:
     return numbers, frame.astype({name: frame[name].infer_objects().dtype for name in frame if frame[name].notna().all()})
 
 
-def _delimited(text: str, path: Path, delimiter: str | None) -> Numbered:
+def _delimited(text: str, path: Path, delimiter: str | None, wide: Wide | None) -> Numbered:
     with _huge_fields():
         delimiter = delimiter or _delimiter(text)
-        return _table(_csv_records(text, path, delimiter), path)
+        return _table(_csv_records(text, path, delimiter), path, wide)
 
 
 def _csv_records(text: str, path: Path, delimiter: str) -> Iterator[tuple[int, list[str]]]:
@@ -108,72 +110,59 @@ def _huge_fields() -> Iterator[None]:
         csv.field_size_limit(limit)
 
 
-def sheet_names(path: Path) -> list[str]:
-    """The names of the sheets of an XLSX file, in order."""
-    book = _workbook(path)
-    try:
-        return list(book.sheetnames)
-    finally:
-        book.close()
+def _xlsx(path: Path, sheet: str | int, wide: Wide | None) -> Numbered:
+    with open_sheet(path, sheet) as page:
+        try:
+            numbers, frame = _table(page.rows, path, wide, too_wide="a value stands to the right of the {columns} columns that "
+                                    "have a name: name its column, or delete it")
+        except FormatError as error:
+            others = ", ".join(map(repr, page.others))
+            error.args = (f"{error}. This is the sheet {page.name!r}; the others are {others}" if others else str(error),)
+            raise
+        frame.attrs["notes"] += page.notes
+        return numbers, frame
 
 
-def _workbook(path: Path) -> Any:
-    import openpyxl  # only here: 200 ms that other formats need not pay
-
-    try:
-        with warnings.catch_warnings():
-            # openpyxl warns of features that it drops when writing (validation lists, themes); we only read values.
-            warnings.simplefilter("ignore", UserWarning)
-            return openpyxl.load_workbook(path, read_only=True, data_only=True)
-    except OSError:
-        raise
-    except Exception as error:  # openpyxl lets the errors of zip, XML and its own parts through
-        raise FormatError(f"not an XLSX file ({error}): open it in a spreadsheet program and save it as XLSX or CSV",
-                          path=path) from error
-
-
-def _xlsx(path: Path, sheet: str | int) -> Numbered:
-    book = _workbook(path)
-    try:
-        names = book.sheetnames
-        name = names[sheet] if isinstance(sheet, int) and 0 <= sheet < len(names) else sheet
-        if name not in names:
-            raise FormatError(f"there is no sheet {sheet!r}: the file has {', '.join(map(repr, names))}", path=path)
-        rows = enumerate(book[name].iter_rows(values_only=True), 1)
-        return _table(((number, [_cell(value) for value in cells]) for number, cells in rows), path)
-    finally:
-        book.close()
-
-
-def _cell(value: Any) -> str:
-    """What a spreadsheet shows for a value, as near as can be told without its number format."""
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return str(value).upper()
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
-    if isinstance(value, datetime.datetime) and value.time() == datetime.time():
-        return value.date().isoformat()
-    return str(value)
-
-
-def _table(records: Iterable[tuple[int, Sequence[str]]], path: Path) -> Numbered:
-    """A header and its rows. Blank rows are skipped; a short row is filled up, a long one refused."""
+def _table(records: Iterable[tuple[int, Sequence[str]]], path: Path, wide: Wide | None, *, too_wide: str = TOO_WIDE) -> Numbered:
+    """A header and its rows. Blank rows are skipped; a short row is filled up, a long one refused or put aside."""
     filled = ((number, cells) for number, cells in records if any(cell.strip() for cell in cells))
-    try:
-        first, header = next(filled)
-    except StopIteration:
-        raise FormatError("the file is empty: the first line has the names of the columns", path=path) from None
+    first, header, filled, notes = _header(filled, path)
     names = [name.strip() or f"column_{place}" for place, name in enumerate(header, 1)]
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
         raise FormatError(f"two columns are named {twice!r}: rename one", path=path, line=first, field=twice)
-    numbers, rows = [], []
+    numbers, rows, long = [], [], []
     for number, cells in filled:
         if any(cell.strip() for cell in cells[len(names):]):
-            raise FormatError(f"{len(cells)} cells, but the header has {len(names)}: put quotes around a cell that "
-                              "contains the delimiter", path=path, line=number)
+            long.append((number, too_wide.format(cells=len(cells), columns=len(names))))
+            continue
         numbers.append(number)
         rows.append([*cells[:len(names)], *[""] * (len(names) - len(cells))])
-    return numbers, pd.DataFrame(rows, columns=names, dtype=str)
+    # If they are the rule, it is the header that is wrong, or the delimiter.
+    if long and (wide is None or len(long) > len(rows)):
+        raise FormatError(long[0][1], path=path, line=long[0][0])
+    if wide is not None:
+        wide += long
+    frame = pd.DataFrame(rows, columns=names, dtype=str)
+    # A delimiter at the end of every line makes a column without a name or a value.
+    frame = frame.drop(columns=[name for place, name in enumerate(names) if not header[place].strip() and not any(frame[name])])
+    frame.attrs["notes"] = notes
+    return numbers, frame
+
+
+def _header(filled: Iterator[tuple[int, Sequence[str]]], path: Path,
+            ) -> tuple[int, Sequence[str], Iterator[tuple[int, Sequence[str]]], list[str]]:
+    """The line and the cells of the header, the rows after it, and notes: a title above it is no header.
+
+    A title is a row with one filled cell of several (in a spreadsheet, the only one), which a blank row sets apart from a
+    row with more.
+    """
+    head = list(islice(filled, 2))
+    if not head:
+        raise FormatError("the file is empty: the first line has the names of the columns", path=path)
+    (first, title), (second, names) = head[0], head[-1]
+    lone = len(title) > 1 and sum(bool(cell.strip()) for cell in title) == 1
+    if lone and second > first + 1 and sum(bool(cell.strip()) for cell in names) > 1:
+        text = next(cell.strip() for cell in title if cell.strip())
+        return second, names, filled, [f"{text!r} stands above the names of the columns, and is left out."]
+    return first, title, chain(head[1:], filled), []

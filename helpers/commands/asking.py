@@ -30,7 +30,7 @@ class Asker:
             raise ValueError(f"the finding {finding.kind} has no fix to ask about")
         if self.take_all:
             return fix.recommended
-        where = f" {name_lines(finding.lines, unit)}" if len(finding.lines) else ""
+        where = f" {name_lines(finding.lines, unit).capitalize()}." if len(finding.lines) else ""
         self.console.print(f"[bold]{escape(finding.what)}[/][dim]{where}[/]")
         while True:
             match self.line(f"  {fix.what.removesuffix('.')}? {'[Y/n/?/a/q]' if fix.recommended else '[y/N/?/a/q]'} ").lower():
@@ -67,14 +67,24 @@ class Asker:
         prompt = prompt or [self._column("Which one is the prompt, what the model reads?", unclear)]
         return prompt, completion or self._column("Which one is the completion, what it learns to answer?", unclear)
 
+    def sheet(self, names: list[str]) -> str:
+        """One of the sheets of a file that has several."""
+        self.console.print("The file has these sheets:")
+        for number, name in enumerate(names, 1):
+            self.console.print(f"  {number}  {escape(name)}")
+        return self._one_of(names, "Which one has the rows?", "sheet")
+
     def _column(self, question: str, unclear: ColumnsUnclear) -> str:
+        return self._one_of(unclear.names, question, "column")
+
+    def _one_of(self, names: list[str], question: str, what: str) -> str:
         while True:
             answer = self.line(f"{question} (number or name) ")
-            if answer in unclear.names:
+            if answer in names:
                 return answer
-            if answer.isdecimal() and 1 <= int(answer) <= len(unclear.names):
-                return unclear.names[int(answer) - 1]
-            self.console.print(f"  Give a number from 1 to {len(unclear.names)}, or the name of a column.")
+            if answer.isdecimal() and 1 <= int(answer) <= len(names):
+                return names[int(answer) - 1]
+            self.console.print(f"  Give a number from 1 to {len(names)}, or the name of a {what}.")
 
     def line(self, question: str) -> str:
         """One line of an answer, without the space around it."""

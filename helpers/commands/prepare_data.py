@@ -26,7 +26,7 @@ def prepare_data(
     prompt_column: Annotated[list[str] | None, typer.Option(
         help="The column of the prompts. Given twice: one text below the other.", rich_help_panel=FILE)] = None,
     completion_column: Annotated[str | None, typer.Option(help="The column of the completions.", rich_help_panel=FILE)] = None,
-    sheet: Annotated[str | None, typer.Option(help="The sheet of an XLSX file. Left out: the first.",
+    sheet: Annotated[str | None, typer.Option(help="The sheet of an XLSX file. Left out: you are asked; with -q the first.",
                                               rich_help_panel=FILE)] = None,
     encoding: Annotated[str | None, typer.Option(help="Such as cp1252. Left out: found out.", rich_help_panel=FILE)] = None,
     group_column: Annotated[str | None, typer.Option(

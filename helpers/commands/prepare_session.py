@@ -17,7 +17,7 @@ from helpers.preparation import report
 from helpers.preparation.advice import NextSteps, next_steps, size_of
 from helpers.preparation.columns import ColumnsUnclear
 from helpers.preparation.convert import converted
-from helpers.preparation.findings import plural
+from helpers.preparation.findings import name_lines, plural
 from helpers.preparation.limits import limit_of
 from helpers.preparation.look import Options
 from helpers.preparation.pipeline import Agree, Outcome, by_name, every_suggestion, prepare
@@ -25,6 +25,7 @@ from helpers.preparation.reading import read
 from helpers.preparation.splitting import split
 from helpers.preparation.table import Table
 from helpers.preparation.writing import output_paths, write
+from helpers.sheets import sheet_names
 from helpers.tokens import Estimate
 
 FINE, ERRORS, UNREADABLE, INTERRUPTED = 0, 1, 2, 130
@@ -79,6 +80,9 @@ class Session:
             status = ERRORS
             return self._work(table)
         except (CookbookError, OSError, Left) as error:
+            if isinstance(error, Left) and not str(error) and not self.request.as_json:  # as the user wished: no error
+                self.console.print("Nothing was written.")
+                return status
             message = f"{error.filename}: {error.strerror}." if isinstance(error, OSError) and error.filename else str(error)
             return self._refuse(f"{message} Nothing was written.".strip() if status == ERRORS else message, status)
         except KeyboardInterrupt:
@@ -93,10 +97,13 @@ class Session:
 
     def _read(self) -> Table:
         asked, prompt, completion = self.request, list(self.request.prompt), self.request.completion
+        sheet = asked.sheet
+        if asked.asks and sheet is None and asked.file.suffix.lower() == ".xlsx" and len(names := sheet_names(asked.file)) > 1:
+            sheet = self.asker.sheet(names)
         while True:
             try:
                 with self.bar.reading(asked.file) as progress:
-                    table = read(asked.file, sheet=asked.sheet, encoding=asked.encoding, prompt=prompt, completion=completion,
+                    table = read(asked.file, sheet=sheet, encoding=asked.encoding, prompt=prompt, completion=completion,
                                  group=asked.group, progress=progress)
                 return converted(table, asked.form) if asked.form else table
             except ColumnsUnclear as unclear:
@@ -138,7 +145,9 @@ class Session:
         if outcome.refused:
             raise Left(f"{outcome.refused[0].what} No training file can hold such rows.")
         if not len(table):
-            raise Left("No row is left.")
+            reasons = [f"{why} ({name_lines(lines, table.source.unit)})"
+                       for why, lines in report.dropped_by_reason(table).items()]
+            raise Left(f"No row is left: {'; '.join(reasons[:3])}{'; and more' if len(reasons) > 3 else ''}.")
         wanted = self._wants_split(table, outcome)
         places = split(outcome.look, seed=self.request.seed) if wanted else [None]
         paths = output_paths(self.request.file, self.request.out, split=wanted)

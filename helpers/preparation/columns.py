@@ -11,10 +11,10 @@ from pathlib import Path
 from helpers.errors import FormatError
 
 # Names in the order in which they are preferred. Compared without case, spaces and underscores.
-PROMPTS = ("prompt", "question", "input", "instruction", "text", "message", "query", "request", "email", "ticket", "source",
-           "article", "document", "review", "comment", "sentence", "content", "body", "customermessage", "messagetext")
+PROMPTS = ("prompt", "question", "input", "instruction", "text", "message", "customermessage", "messagetext", "query", "request",
+           "email", "source", "article", "document", "review", "comment", "sentence", "content", "body", "description", "ticket")
 COMPLETIONS = ("completion", "answer", "output", "response", "label", "category", "class", "target", "reply", "result",
-               "sentiment", "intent", "department", "team", "topic", "tag", "summary", "translation", "entities")
+               "sentiment", "intent", "department", "team", "topic", "tag", "summary", "headline", "translation", "entities")
 QUESTIONS = ("prompt", "question", "input", "instruction")  # one of these alone is no text to learn
 INSTRUCTION = ("instruction", "input")  # a pair of columns that together are the prompt, in a form much in use
 
@@ -22,10 +22,11 @@ INSTRUCTION = ("instruction", "input")  # a pair of columns that together are th
 class ColumnsUnclear(FormatError):
     """The file has columns, and nobody said which of them are the prompt and the completion. `names` are all of them."""
 
-    def __init__(self, names: Sequence[str], path: Path, *, missing: str) -> None:
+    def __init__(self, names: Sequence[str], path: Path, *, missing: str, other_sheets: Sequence[str] = ()) -> None:
         self.names, self.missing = list(names), missing
+        sheets = f". Other sheets are {', '.join(map(repr, other_sheets))}" if other_sheets else ""
         super().__init__(f"cannot tell which column is the {missing}: name it. The columns are "
-                         f"{', '.join(map(repr, names))}", path=path)
+                         f"{', '.join(map(repr, names))}{sheets}", path=path)
 
 
 def choose(names: Iterable[str], prompt: Sequence[str], completion: str | None, path: Path) -> tuple[list[str], str]:

@@ -8,8 +8,9 @@ messages they are taken off, on the way back the checks will suggest them. Rows 
 
 from helpers.errors import FormatError
 from helpers.preparation.endings import style_of
+from helpers.preparation.messages import message_text
 from helpers.preparation.rules import kind_name, message_error
-from helpers.preparation.table import Chats, Misfit, Pairs, Row, Table, as_text, message_text
+from helpers.preparation.table import Chats, Misfit, Pairs, Row, Table, as_text
 
 KINDS = ("completion", "chat")
 

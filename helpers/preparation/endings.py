@@ -24,6 +24,7 @@ OTHER_SEPARATORS = ("\n\n###\n", "\n###\n", "\n\n###", "\n###", " ###", "###", "
 OTHER_STOPS = ("\n\n###", " ###", "\nEND", " STOP", "[END]", " [END]", "</s>", "<|endoftext|>", "\n\n")
 KNOWN_SEPARATORS, KNOWN_STOPS = (*SEPARATORS, *OTHER_SEPARATORS), (*STOPS, *OTHER_STOPS)
 LONG_BEGINNING = (12, 6)  # characters that all prompts, or all completions, may share by chance
+INSTRUCTS = (":",)  # with which an instruction ends, if all that should follow it is missing
 SAMPLE = 1000
 ADOPTED = 0.2  # an ending on this share of the rows was meant; below it, it is a text that happens to end so
 # What may be a marker of somebody's own: arrows and rules, a word with a colon on a line of its own, line breaks.
@@ -41,7 +42,9 @@ class Style:
 
     def prompt_body(self, prompt: str) -> str:
         """The text of a prompt, without its beginning and its separator or what stands in its place."""
-        return _body(prompt, self.separator, KNOWN_SEPARATORS).removeprefix(self.prompt_beginning).lstrip()
+        body = _body(prompt, self.separator, KNOWN_SEPARATORS)
+        # An instruction and nothing to apply it to is an empty prompt.
+        return "" if body == self.prompt_beginning.rstrip() else body.removeprefix(self.prompt_beginning).lstrip()
 
     def completion_body(self, completion: str) -> str:
         return _body(completion, self.stop, KNOWN_STOPS).removeprefix(self.completion_beginning).lstrip()
@@ -91,7 +94,11 @@ def _body(text: str, marker: str, known: tuple[str, ...]) -> str:
     if not marker:
         return text.strip()
     if text.endswith(marker):
-        return text[: -len(marker)].strip()
+        text = text[: -len(marker)]
+        # A marker that was added twice is no text, unless there is nothing else.
+        while text.endswith(marker) and text[: -len(marker)].strip():
+            text = text[: -len(marker)]
+        return text.strip()
     other = max((other for other in known if text.endswith(other)), key=len, default="")
     return text[: len(text) - len(other)].strip()
 
@@ -127,7 +134,10 @@ def common_beginning(table: Pairs, field: str, markers: Style, at_least: int) ->
     if len(set(sample)) < 2 or len(_to_word_end(_shared(sample))) < at_least:
         return ""
     everything = list(texts(1))
-    shared = _to_word_end(_shared(everything))
+    whole = _shared(everything)
+    if field == "prompt" and whole.endswith(INSTRUCTS):
+        everything = [text for text in everything if text != whole]
+    shared = _to_word_end(_shared(everything)) if len(set(everything)) > 1 else ""
     return shared if len(shared) >= at_least and len(min(everything, key=len)) > len(shared) else ""
 
 

@@ -47,6 +47,11 @@ def plural(number: int, noun: str, plural_noun: str = "") -> str:
     return f"{number:,} {noun if number == 1 else plural_noun or noun + 's'}"
 
 
+def the(number: int, noun: str) -> str:
+    """The number with its noun, as of things spoken of before: "the row", "the 3 rows"."""
+    return f"the {noun}" if number == 1 else f"the {plural(number, noun)}"
+
+
 def verb(number: int, singular: str, plural_form: str) -> str:
     """The form of a verb that goes with a number."""
     return singular if number == 1 else plural_form

@@ -19,8 +19,9 @@ SHOWN = 3  # rows of a preview
 EXCERPT = 60  # characters
 
 
-def drop(look: Look, places: np.ndarray, what: str, why: str, *, recommended: bool = True, foreseen: bool = True) -> Fix:
-    """A fix that drops the rows at `places`; `why` is what their owner will read on the account.
+def drop(look: Look, places: np.ndarray, what: str, why: str | Sequence[str], *, recommended: bool = True,
+         foreseen: bool = True) -> Fix:
+    """A fix that drops the rows at `places`; `why`, for all or for each, is what their owner will read on the account.
 
     `foreseen`: the checks left these rows out of account from the start.
     """
@@ -31,7 +32,7 @@ def drop(look: Look, places: np.ndarray, what: str, why: str, *, recommended: bo
         (look.changed if foreseen else look.forget)()
 
     def preview() -> list[Preview]:
-        return [(int(look.table.lines[place]), excerpt(shown(look, place), EXCERPT), None) for place in places[:SHOWN]]
+        return [(int(look.table.lines[place]), excerpt(look.table.gist(int(place)), EXCERPT), None) for place in places[:SHOWN]]
 
     return Fix(what, apply, preview, recommended=recommended)
 
@@ -65,6 +66,11 @@ def difference(before: str, after: str) -> tuple[str, str]:
                 min(len(before), len(after)))
     start = max(0, same - EXCERPT // 2)
     return excerpt(before[start:], EXCERPT), excerpt(after[start:], EXCERPT)
+
+
+def gists_at(look: Look, places: np.ndarray) -> list[str]:
+    """What a few of the rows ask, each once."""
+    return list(dict.fromkeys(excerpt(look.table.gist(place)) for place in places[:50].tolist()))[:SHOWN]
 
 
 def texts_at(texts: Sequence[Any], places: np.ndarray, *, end: bool = False) -> list[str]:

@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 
 import orjson
 
+from helpers.jsonl import json_trouble
 from helpers.preparation.rules import kind_name
 from helpers.preparation.table import Misfit, Row
 
@@ -21,6 +22,7 @@ MAX_LINE = 8 * 1024 * 1024  # bytes: what the API takes
 LONG_NUMBER = re.compile(rb"\d{19}")  # orjson rounds whole numbers of more than 64 bits
 SPEAKERS = {"human": "user", "user": "user", "gpt": "assistant", "bot": "assistant", "assistant": "assistant",
             "model": "assistant", "system": "system", "tool": "tool"}
+HALF_A_PAIR = "it holds half of a surrogate pair (\\ud800 to \\udfff), which is no character"
 SHARED = 10_000  # so many different short completions are kept once for all rows: classes
 
 
@@ -74,7 +76,7 @@ class JsonLines:
 def _parse(raw: bytes) -> Row | str:
     """The dictionary on a line, or why there is none."""
     try:
-        text = raw.decode("utf-8")
+        text = raw.decode("utf-8").rstrip("\r\n")  # or a text without its closing quote would seem to hold a line end
     except UnicodeDecodeError:
         raise NotUtf8 from None
     if len(raw) > MAX_LINE:
@@ -83,16 +85,22 @@ def _parse(raw: bytes) -> Row | str:
         return f"it holds a NUL byte at column {text.index(chr(0)) + 1}: the file is damaged"
     try:
         value = json.loads(text, parse_constant=_refuse)
-        json.dumps(value, ensure_ascii=False).encode()
+        refuse_half_pairs(value)
     except json.JSONDecodeError as error:
-        return f"it is not valid JSON ({error.msg.lower()} at column {error.colno})"
+        trouble = json_trouble(error)
+        return f"it is not valid JSON ({trouble[0].lower()}{trouble[1:]} at column {error.colno})"
     except UnicodeEncodeError:
-        return "it holds half of a surrogate pair (\\ud800 to \\udfff), which is no character"
+        return HALF_A_PAIR
     except RecursionError:
         return "it is nested too deeply"
     except ValueError as error:
         return f"it is not valid JSON ({error})"
     return value if isinstance(value, dict) else f"it is {kind_name(value)}, not an object {{...}}"
+
+
+def refuse_half_pairs(value: Any) -> None:
+    """Raise UnicodeEncodeError where a text in it cannot be written, as it has half a character."""
+    json.dumps(value, ensure_ascii=False).encode()
 
 
 def _refuse(constant: str) -> NoReturn:

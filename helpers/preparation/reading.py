@@ -18,12 +18,21 @@ import pandas as pd
 from helpers.encoding import decode, encoding_of
 from helpers.errors import FormatError
 from helpers.jsonl import json_rows
-from helpers.preparation.columns import choose
-from helpers.preparation.json_lines import JsonLines, NotUtf8, from_conversations
+from helpers.preparation.columns import ColumnsUnclear, choose
+from helpers.preparation.json_lines import HALF_A_PAIR, JsonLines, NotUtf8, from_conversations, refuse_half_pairs
 from helpers.preparation.rules import kind_of
 from helpers.preparation.table import Chats, Misfit, Pairs, Row, Source, Table
-from helpers.tables import read_table, sheet_names
+from helpers.sheets import sheet_names
+from helpers.tables import read_table
 
+ARCHIVE = b"pk\x03\x04"
+OTHER_KINDS = {  # by how they begin, in small letters
+    b"%pdf-": "a PDF document: copy its table into a spreadsheet",
+    b"<!doctype html": "a web page: was it saved before you had signed in?",
+    b"<html": "a web page: was it saved before you had signed in?",
+    b"\x1f\x8b": "a compressed file: unpack it first",
+    ARCHIVE: "an archive or an office document: unpack it, or save it as XLSX or CSV",
+    b"\xd0\xcf\x11\xe0": "a spreadsheet with a password, or one in the old format: save it as XLSX without a password"}
 HEAD = 4096  # bytes by which we tell what a file is
 FORMATS = {"completion": "prompt-completion", "chat": "chat", "preference": "preference"}
 Progress = Callable[[int], None]  # is told how many bytes have been read
@@ -49,6 +58,7 @@ def read(path: Path | str, *, sheet: str | int | None = None, encoding: str | No
     """
     path, wanted = Path(path), Wanted(sheet, encoding, tuple(prompt), completion, group)
     suffix = path.suffix.lower()
+    _refuse_other_kinds(path, suffix)
     if suffix in (".jsonl", ".ndjson"):
         table = _jsonl(path, wanted, progress)
     elif suffix == ".json":
@@ -67,25 +77,32 @@ def read(path: Path | str, *, sheet: str | int | None = None, encoding: str | No
 
 def _columns(path: Path, wanted: Wanted) -> Table:
     suffix = path.suffix.lower()
-    source = Source(path, suffix[1:].upper())
+    source, wide = Source(path, suffix[1:].upper()), []
     if suffix == ".xlsx":
         names = sheet_names(path)
-        frame = read_table(path, sheet=wanted.sheet if wanted.sheet is not None else 0, lines=True)
+        frame = read_table(path, sheet=wanted.sheet if wanted.sheet is not None else 0, lines=True, wide=wide)
         chosen = wanted.sheet if isinstance(wanted.sheet, str) else names[wanted.sheet or 0]
         source.sheet, source.unit, source.encoding = chosen, "row", ""
         source.other_sheets = [name for name in names if name != chosen]
     else:
-        frame = read_table(path, encoding=wanted.encoding, lines=True)
+        frame = read_table(path, encoding=wanted.encoding, lines=True, wide=wide)
         source.encoding = wanted.encoding or encoding_of(path.read_bytes(), path)
+    source.notes += frame.attrs.get("notes", [])
     if suffix == ".txt":
         source.notes.append("Each line of the text is taken as a completion with an empty prompt.")
     columns = {str(name): frame[name].tolist() for name in frame.columns}
-    return _pairs(source, frame.index.tolist(), columns, wanted, quiet=suffix == ".txt")
+    misfits = [Misfit(line, why) for line, why in wide]
+    try:
+        return _pairs(source, frame.index.tolist(), columns, wanted, quiet=suffix == ".txt", misfits=misfits)
+    except ColumnsUnclear as unclear:
+        raise ColumnsUnclear(unclear.names, path, missing=unclear.missing, other_sheets=source.other_sheets) from None
 
 
 def _pairs(source: Source, lines: Sequence[int], columns: dict[str, list[Any]], wanted: Wanted, *, quiet: bool = False,
            misfits: Sequence[Misfit] = ()) -> Pairs:
     """Prompt-completion rows from columns: the chosen ones; of several prompt columns the texts, one below the other."""
+    if not columns:
+        raise FormatError("there are no rows in it", path=source.path)
     prompt, completion = choose(columns, wanted.prompt, wanted.completion, source.path)
     groups = None
     if wanted.group is not None:
@@ -121,7 +138,14 @@ def _json(path: Path, wanted: Wanted) -> Table:
     # A list on one line, or rows inside other things: their order is all there is to go by.
     if not text.lstrip().startswith("[") or len(set(numbers)) < len(numbers):
         source.unit, numbers = "row", list(range(1, len(rows) + 1))
-    return _of_rows(source, list(zip(numbers, rows, strict=True)), [], wanted)
+    numbered, misfits = [], []
+    for number, row in zip(numbers, rows, strict=True):
+        try:
+            refuse_half_pairs(row)
+            numbered.append((number, row))
+        except UnicodeEncodeError:
+            misfits.append(Misfit(number, HALF_A_PAIR))
+    return _of_rows(source, numbered, misfits, wanted)
 
 
 def _jsonl(path: Path, wanted: Wanted, progress: Progress) -> Table:
@@ -192,9 +216,21 @@ def _of_rows(source: Source, numbered: list[tuple[int, Row]], misfits: list[Misf
     lines, rows = [line for line, _ in numbered], [row for _, row in numbered]
     if kind == "completion":
         names = dict.fromkeys(name for row in rows for name in row)
-        return _pairs(source, lines, {name: [row.get(name) for row in rows] for name in names}, wanted, misfits=misfits)
+        table = _pairs(source, lines, {name: [row.get(name) for row in rows] for name in names}, wanted, misfits=misfits)
+        with_more = [line for line, row in numbered if not row.keys().isdisjoint(source.left_out)]
+        source.left_out_lines = with_more if len(with_more) < len(rows) else []
+        return table
     groups = [str(row.get(wanted.group)) for row in rows] if wanted.group else None
     return Chats(source, lines, rows, kind=kind, groups=groups, misfits=misfits)
+
+
+def _refuse_other_kinds(path: Path, suffix: str) -> None:
+    """Raise FormatError for a file that is no table, whatever its name says."""
+    with path.open("rb") as file:
+        head = file.read(HEAD).lstrip(codecs.BOM_UTF8 + b" \t\r\n").lower()
+    for start, what in OTHER_KINDS.items():
+        if head.startswith(start) and not (suffix == ".xlsx" and start == ARCHIVE):
+            raise FormatError(f"this is {what}", path=path)
 
 
 def _looks_like_json(path: Path) -> bool:

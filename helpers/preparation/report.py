@@ -2,7 +2,8 @@
 
 Knows findings, tables and the width of a terminal. Decides nothing.
 
-    show_findings(console, table, findings)
+    show_findings(console, table, outcome)
+    overview(inspect(table))                      # for a notebook
     json.dumps(as_dict(table, outcome, ...))
 """
 
@@ -11,6 +12,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 from rich.console import Console
 from rich.markup import escape
 from rich.padding import Padding
@@ -24,7 +26,19 @@ from helpers.preparation.table import Table
 from helpers.tokens import Estimate
 
 COLOURS = {"error": "bold red", "warning": "yellow", "advice": "cyan"}
+REASONS = 12  # that are shown, of those for which rows were dropped
 ROWS = {"completion": "prompt-completion rows", "chat": "chat rows", "preference": "preference rows"}
+
+
+def overview(findings: Sequence[Finding], unit: str = "line") -> pd.DataFrame:
+    """Findings as a table, a row for each: how grave, its name, where, what was met; and whether its fix is suggested."""
+    def advised(finding: Finding) -> str:
+        if finding.fix is None:
+            return "by writing" if finding.by_writing else ""
+        return "suggested" if finding.fix.recommended else "on request"
+
+    return pd.DataFrame([{"severity": finding.severity, "kind": finding.kind, "where": name_lines(finding.lines, unit),
+                          "what": finding.what, "fix": advised(finding)} for finding in findings])
 
 
 def show_source(console: Console, table: Table, task: str) -> None:
@@ -79,8 +93,12 @@ def show_account(console: Console, table: Table) -> None:
         console.print(f"{plural(table.rows_read, 'row')} read, none dropped.")
         return
     console.print(f"{plural(table.rows_read, 'row')} read, {len(table.dropped):,} dropped, {len(table):,} left:")
-    for why, lines in dropped_by_reason(table).items():
-        console.print(f"  {len(lines):,} dropped: {escape(why)} [dim]({name_lines(lines, table.source.unit)})[/]")
+    reasons = dropped_by_reason(table)
+    for why, lines in list(reasons.items())[:REASONS]:
+        where = name_lines(lines, table.source.unit)
+        console.print(Padding(f"{len(lines):,} dropped: {escape(why)} [dim]({where})[/]", (0, 0, 0, 2), expand=False))
+    if rest := list(reasons.values())[REASONS:]:
+        console.print(f"  {sum(map(len, rest)):,} dropped for {plural(len(rest), 'other reason')}; --json names them all.")
 
 
 def dropped_by_reason(table: Table) -> dict[str, list[int]]:
@@ -93,7 +111,7 @@ def as_dict(table: Table, outcome: Outcome) -> dict[str, Any]:
     source = table.source
     return {
         "file": str(source.path), "format": source.format, "encoding": source.encoding or None, "sheet": source.sheet or None,
-        "lines_count": source.unit, "kind": table.kind, "task": outcome.task, "rows_read": table.rows_read,
+        "lines_count": source.unit, "notes": source.notes, "kind": table.kind, "task": outcome.task, "rows_read": table.rows_read,
         "rows_left": len(table), "dropped": [{"line": line, "why": why} for line, why in sorted(table.dropped)],
         "findings": [_finding(finding, outcome) for finding in outcome.findings],
         "errors_remaining": [finding.kind for finding in outcome.errors]}
@@ -111,7 +129,7 @@ def show_steps(console: Console, steps: NextSteps, size: Estimate | None) -> Non
     if size is not None:
         about = "" if size.exact else "About "
         console.print(f"\n{about}{size.tokens:,} tokens, the longest row {size.longest:,}; {size.trained_tokens:,} to "
-                      f"train on in {steps.hyperparameters['n_epochs']} epochs.")
+                      f"train on in {plural(int(steps.hyperparameters['n_epochs']), 'epoch')}.")
     console.print("\nTrain on it:")
     # Unbroken, so that it can be copied.
     console.print(f"  [bold]{escape(steps.command)}[/]", soft_wrap=True)

@@ -16,9 +16,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from helpers.preparation.rules import ALIASES, message_error
+from helpers.errors import FormatError
+from helpers.preparation.messages import OPENING, Row, last_answer, map_messages, message_text, renamed, transcript
+from helpers.preparation.rules import message_error
 
-Row = dict[str, Any]
 Kind = str  # "completion", "chat" or "preference"
 
 
@@ -44,6 +45,7 @@ class Source:
     prompt_columns: list[str] = field(default_factory=list)
     completion_column: str = ""
     left_out: list[str] = field(default_factory=list)  # columns that are neither
+    left_out_lines: list[int] = field(default_factory=list)  # the rows that have them, where not all do
     as_it_stands: bool = False  # whether the file is JSONL, which could be uploaded without us
     repairs: list[str] = field(default_factory=list)  # sentences: what the API would not take, put right in reading
     notes: list[str] = field(default_factory=list)  # sentences: what else the reader had to decide
@@ -69,9 +71,10 @@ class Table(ABC):
     def __len__(self) -> int:
         return len(self.lines)
 
-    def keep(self, mask: np.ndarray, why: str) -> None:
-        """Drop the rows where the mask is False, and put them on the account."""
-        self.dropped += [(line, why) for line in self.lines[~mask].tolist()]
+    def keep(self, mask: np.ndarray, why: str | Sequence[str]) -> None:
+        """Drop the rows where the mask is False, and put them on the account; for one reason, or each for its own."""
+        gone = self.lines[~mask].tolist()
+        self.dropped += list(zip(gone, [why] * len(gone) if isinstance(why, str) else why, strict=True))
         self.lines = self.lines[mask]
         self.groups = None if self.groups is None else self.groups[mask]
         for kept in (self.of_content, self.of_letters):
@@ -105,6 +108,10 @@ class Table(ABC):
     def answer(self, place: int) -> str:
         """One of the answers."""
 
+    def gist(self, place: int) -> str:
+        """What sets a row apart from others: what it asks, without what is said before every conversation; else its answer."""
+        return self.question(place).strip() or self.answer(place).strip()
+
     @abstractmethod
     def row(self, place: int) -> Row:
         """A line of the training file."""
@@ -119,6 +126,13 @@ class Table(ABC):
 
     def rows(self) -> Iterator[Row]:
         return map(self.row, range(len(self)))
+
+    def at(self, line: int) -> Row:
+        """The row that came from a line of the file."""
+        places = np.flatnonzero(self.lines == line)
+        if not len(places):
+            raise FormatError("there is no row, or not any more", path=self.source.path, line=line)
+        return self.row(int(places[0]))
 
 
 class Pairs(Table):
@@ -177,7 +191,7 @@ class Chats(Table):
 
     def __init__(self, source: Source, lines: Sequence[int], content: list[Row], *, kind: Kind, **options: Any) -> None:
         super().__init__(source, lines, kind=kind, **options)
-        self.content = [_renamed(row) for row in content]
+        self.content = [renamed(row) for row in content]
 
     def _keep(self, places: list[int]) -> None:
         self.content = [self.content[place] for place in places]
@@ -203,10 +217,17 @@ class Chats(Table):
         if message_error(row):
             return "", ""
         if self.kind == "preference":
-            return _transcript(row["input"]["messages"]), _transcript(row["preferred_output"])
+            return transcript(row["input"]["messages"]), transcript(row["preferred_output"])
         messages = row["messages"]
         last = last_answer(messages)
-        return _transcript(messages[:last]), message_text(messages[last])
+        return transcript(messages[:last]), message_text(messages[last])
+
+    def gist(self, place: int) -> str:
+        row = self.content[place]
+        if message_error(row):
+            return json.dumps(row, ensure_ascii=False)
+        messages = row["input"]["messages"] if self.kind == "preference" else row["messages"][: last_answer(row["messages"])]
+        return "\n".join(message_text(message) for message in messages if message["role"] not in OPENING) or self.answer(place)
 
     def row(self, place: int) -> Row:
         return self.content[place]
@@ -219,7 +240,7 @@ class Chats(Table):
     def cleaned(self, place: int, function: Callable[[str], str]) -> Row:
         """A row with `function` of each of its texts in their places."""
         row = self.content[place]
-        return row if message_error(row) else _map_messages(row, function)
+        return row if message_error(row) else map_messages(row, function)
 
     def edit(self, places: Sequence[int], function: Callable[[str], str], field: str | None = None) -> None:
         """`field` "answer": the last turn of the assistant alone."""
@@ -234,51 +255,8 @@ class Chats(Table):
         self.changed()
 
 
-def _renamed(row: Row) -> Row:
-    """The row with today's names of its answers."""
-    old = [name for name in ALIASES if name in row and ALIASES[name] not in row]
-    return {ALIASES[name] if name in old else name: value for name, value in row.items()} if old else row
-
-
 def as_text(value: Any) -> str:
     """A cell as it would stand in a training file: text as it is, nothing as "", all else as JSON."""
     if value.__class__ is str:
         return value
     return "" if value is None else json.dumps(value, ensure_ascii=False)
-
-
-def last_answer(messages: Sequence[Row]) -> int:
-    """The place of the last message of the assistant."""
-    return max(number for number, message in enumerate(messages) if message["role"] == "assistant")
-
-
-def message_text(message: Row) -> str:
-    """The text of a message; of one that calls tools, the calls as JSON."""
-    content = message.get("content")
-    if isinstance(content, list):
-        content = "".join(part["text"] for part in content)
-    calls = message.get("tool_calls") or message.get("function_call")
-    return content or (json.dumps(calls, ensure_ascii=False) if calls else "")
-
-
-def _transcript(messages: Sequence[Row]) -> str:
-    return "\n".join(f"{message['role']}: {message_text(message)}" for message in messages)
-
-
-def _map_messages(row: Row, function: Callable[[str], str]) -> Row:
-    """The row with `function` of each message's text, whose shape is known to be right."""
-    def one(message: Row) -> Row:
-        content = message.get("content")
-        if isinstance(content, str):
-            return {**message, "content": function(content)}
-        if isinstance(content, list):
-            return {**message, "content": [{**part, "text": function(part["text"])} for part in content]}
-        return message
-
-    changed = dict(row)
-    for name in ("messages", "preferred_output", "non_preferred_output"):
-        if name in row:
-            changed[name] = [one(message) for message in row[name]]
-    if "input" in row:
-        changed["input"] = {**row["input"], "messages": [one(message) for message in row["input"]["messages"]]}
-    return changed

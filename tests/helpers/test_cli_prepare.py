@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import openpyxl
 import pytest
 from typer.testing import CliRunner
 
@@ -50,7 +51,7 @@ def test_who_has_enough_of_questions_takes_all_or_leaves(run, messy):
     assert run(messy, answers="a\n").exit_code == 0
     before = messy.with_name("tickets_prepared.jsonl").read_bytes()
     result = run(messy, answers="y\nq\n")
-    assert result.exit_code == 1 and "Nothing was written" in result.output
+    assert result.exit_code == 1 and "Nothing was written." in result.output and "Error" not in result.output
     assert messy.with_name("tickets_prepared.jsonl").read_bytes() == before
 
 
@@ -162,3 +163,40 @@ def test_help_reads_like_a_page_of_the_guide(run):
     said = CliRunner().invoke(app, ["prepare-data", "--help"]).output
     for words in ("Turn a messy table into a training file", "Exit status", "--completion-column", "--group-column", "Who decides"):
         assert words in said
+
+
+def test_of_several_sheets_one_is_asked_for(run, tmp_path):
+    book = openpyxl.Workbook()
+    book.active.append(["nothing here"])
+    page = book.create_sheet("Rows")
+    for cells in [["prompt", "completion"], *([f"{letter * 4}", f"x{letter}"] for letter in "abcdefghijkl")]:
+        page.append(cells)
+    book.save(tmp_path / "a.xlsx")
+    result = run(tmp_path / "a.xlsx", answers="7\nRows\na\n")
+    assert result.exit_code == 0 and "2  Rows" in result.output and "Give a number from 1 to 2" in result.output
+    assert len(read_jsonl(tmp_path / "a_prepared.jsonl")) == 12
+
+
+def test_why_no_row_is_left_is_said_to_programs_too(run, tmp_path):
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"messages": null}\n' * 3, encoding="utf-8")
+    result = run(path, "-q", "--json")
+    assert result.exit_code == 1
+    assert json.loads(result.stdout)["error"] == (
+        "No row is left: messages is null, not a list of messages (lines 1-3). Nothing was written.")
+
+
+def test_a_text_that_looks_like_markup_is_shown_as_it_is(run, tmp_path):
+    path = tmp_path / "a[b].csv"
+    path.write_text("prompt,completion\n[bold]x[/bold],[/]y\n" + "".join(f"{c * 4}[/],{c}x\n" for c in "abcdefghijkl"), encoding="utf-8")
+    result = run(path, answers="?\n" + "\n" * 9)
+    assert result.exit_code == 0 and "[bold]x[/bold]" in result.output and "a[b].csv" in result.output
+
+
+def test_reasons_beyond_a_dozen_are_summed_up(run, tmp_path):
+    path = tmp_path / "a.jsonl"
+    good = [{"messages": [{"role": "user", "content": c * 4}, {"role": "assistant", "content": c * 5}]} for c in "abcdefghijkl"]
+    bad = [{"messages": [{"role": f"r{n}", "content": "x"}]} for n in range(15)]
+    path.write_text("".join(json.dumps(row) + "\n" for row in [*good, *bad]), encoding="utf-8")
+    result = run(path, "-q")
+    assert result.exit_code == 0 and "3 dropped for 3 other reasons" in result.output

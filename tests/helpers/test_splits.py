@@ -58,6 +58,14 @@ def test_groups_of_ordinary_size_come_near_the_size_asked_for_and_the_classes_sh
     assert abs(len(test) - 100) <= 5 and abs((test["team"] == "b").mean() - 0.25) < 0.03
 
 
+def test_groups_of_several_rows_are_not_drawn_before_those_that_stand_alone():
+    frame = frame_of(["a"] * 200, [f"pair {n // 2}" if n < 80 else f"single {n}" for n in range(200)])
+    parts = [split(frame, test=0.2, group="source", seed=seed)[1] for seed in range(20)]
+    assert {len(part) for part in parts} == {40}
+    share = sum(part["source"].str.startswith("pair").sum() for part in parts) / sum(map(len, parts))
+    assert 0.3 < share < 0.5  # 0.4 of all rows stand in pairs
+
+
 @pytest.mark.parametrize("size", [0, 100, 0.0, 1.0, 1.5, -3, 0.001])
 def test_a_size_that_leaves_one_side_empty_is_refused(size):
     with pytest.raises(FormatError, match="leaves one side of 100 rows empty"):

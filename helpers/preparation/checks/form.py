@@ -45,9 +45,12 @@ def beginning(field: str) -> Callable[[Look], Finding | None]:
         shared = look.style.prompt_beginning if field == "prompt" else look.style.completion_beginning
         if not shared:
             return None
-        places = np.flatnonzero([text.lstrip().startswith(shared) for text in map(as_text, look.table.columns[field])])
+        # Without the space at its end: the row that lacks all that should follow has none.
+        bare = shared.rstrip()
+        places = np.flatnonzero([text.lstrip().startswith(bare) for text in map(as_text, look.table.columns[field])])
         return Finding(f"{field}-beginning", "advice", f"All {field}s begin with {excerpt(shared, 80)}.", why[field],
-                       fix=edit(look, places, lambda text: text.replace(shared, "", 1), "Remove this beginning.", field=field))
+                       fix=edit(look, places, lambda text: text.replace(shared if shared in text else bare, "", 1),
+                                "Remove this beginning.", field=field))
 
     return check
 
@@ -97,6 +100,8 @@ def _marker(look: Look, field: str, marker: str, body: Callable[[str], str], kno
     texts = [None if cell is None or (lead and not body(cell)) else cell for cell in cells]
     missing = np.flatnonzero([text is not None and not text.endswith(marker) for text in texts])
     inside = np.flatnonzero([text is not None and marker != "" and is_misplaced(text, marker) for text in texts])
+    twice = np.array([place for place in inside.tolist() if not is_misplaced(lead + body(texts[place]) + marker, marker)],
+                     dtype=int)
     if not any(text is not None for text in texts) or (marker and not len(missing) and not len(inside)):
         return None
     chosen = free_marker([lead + body(text) for text in texts if text is not None], (marker, *known) if marker else known)
@@ -106,10 +111,12 @@ def _marker(look: Look, field: str, marker: str, body: Callable[[str], str], kno
     if not marker:
         return Finding(kind, "warning", f"The {field}s do not end with a common {noun}.", why, (),
                        texts_at(column, places, end=True), fix)
-    if len(inside):
+    if len(inside) > len(twice):
         return Finding(kind, "warning", f"The {noun} {quoted(marker)} occurs within {plural(len(inside), field)}, too.", why,
                        look.table.lines[inside], texts_at(column, inside), fix)
-    what = f"{plural(len(missing), f'{field} does', f'{field}s do')} not end with the {noun} {quoted(marker)}, as the others do."
+    missing = np.union1d(missing, twice)
+    shown = quoted(marker) + (" once" if len(twice) else "")
+    what = f"{plural(len(missing), f'{field} does', f'{field}s do')} not end with the {noun} {shown}, as the others do."
     return Finding(kind, "warning", what, why, look.table.lines[missing], texts_at(column, missing, end=True), fix)
 
 

@@ -66,7 +66,7 @@ def conflicts(look: Look) -> Finding | None:
     return Finding("conflicting-answers", "warning" if look.task == "classification" else "advice",
                    f"{plural(len(found), 'row has', 'rows have')} a prompt that has another answer elsewhere.",
                    "The model cannot learn both: look which one is right. Such rows stay on one side of a split.",
-                   look.table.lines[found], [excerpt(text) for text in texts],
+                   look.table.lines[found], [*dict.fromkeys(map(excerpt, texts))],
                    drop(look, found, f"Drop all {plural(len(found), 'row')}.", "its prompt has another answer elsewhere",
                         recommended=False))
 

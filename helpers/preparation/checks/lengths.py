@@ -5,7 +5,7 @@ Knows tokens. Knows nothing of what texts say.
 
 import numpy as np
 
-from helpers.preparation.findings import Finding, plural
+from helpers.preparation.findings import Finding, plural, the
 from helpers.preparation.fixes import drop
 from helpers.preparation.look import Look
 from helpers.tokens import is_exact
@@ -27,7 +27,7 @@ def overlong(look: Look) -> Finding | None:
                    f"{plural(len(places), 'row has', 'rows have')} more than {limit:,} tokens, the longest {about}"
                    f"{int(look.content_tokens.max()):,}.", "The model takes no more, prompt and completion together.",
                    look.table.lines[places],
-                   fix=drop(look, places, f"Drop the {plural(len(places), 'row')}.", f"it has more than {limit:,} tokens",
+                   fix=drop(look, places, f"Drop {the(len(places), 'row')}.", f"it has more than {limit:,} tokens",
                             foreseen=False))
 
 
@@ -46,5 +46,5 @@ def nearly_overlong(look: Look) -> Finding | None:
     return Finding("maybe-too-long", "warning", f"{plural(len(places), 'row')} may have more than {limit:,} tokens.",
                    f"{look.options.model or 'A model'} has a tokenizer of its own, which may count more than ours. Its API will "
                    "say so when the job begins.", look.table.lines[places],
-                   fix=drop(look, places, f"Drop the {plural(len(places), 'row')}.", f"it may have more than {limit:,} tokens",
+                   fix=drop(look, places, f"Drop {the(len(places), 'row')}.", f"it may have more than {limit:,} tokens",
                             recommended=False))

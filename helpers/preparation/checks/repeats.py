@@ -5,8 +5,8 @@ Knows rows by their keys (`look.py`) and near-duplicates through `near.py`.
 
 import numpy as np
 
-from helpers.preparation.findings import Finding, excerpt, plural
-from helpers.preparation.fixes import drop, shown, texts_at
+from helpers.preparation.findings import Finding, plural, the
+from helpers.preparation.fixes import drop, gists_at
 from helpers.preparation.look import Look, first_of
 from helpers.preparation.near import clusters
 
@@ -19,8 +19,8 @@ def duplicates(look: Look) -> Finding | None:
     return Finding("duplicate-rows", "warning",
                    f"{plural(len(places), 'row is', 'rows are')} the same as an earlier one.",
                    "A repeated row counts double in training, and one that stands in both parts of a split makes the "
-                   "validation worthless.", look.table.lines[places], texts_at([*look.table.questions()], places),
-                   drop(look, places, f"Drop the {plural(len(places), 'repeated row')}.", "it is the same as an earlier row"))
+                   "validation worthless.", look.table.lines[places], gists_at(look, places),
+                   drop(look, places, f"Drop {the(len(places), 'repeated row')}.", "it is the same as an earlier row"))
 
 
 def near_clusters(look: Look) -> np.ndarray:
@@ -28,6 +28,9 @@ def near_clusters(look: Look) -> np.ndarray:
     def make() -> np.ndarray:
         if look.task == "open-ended":
             return clusters(look.answers(), len(look.table), look.answer)
+        if look.pairs is None:
+            # What is said before every conversation would make all of them alike.
+            return clusters(map(look.table.gist, range(len(look.table))), len(look.table), look.table.gist)
         return clusters(look.questions(), len(look.table), look.question)
 
     return look.content("near", make)
@@ -45,6 +48,6 @@ def near_duplicates(look: Look) -> Finding | None:
     return Finding("near-duplicates", "advice",
                    f"{plural(len(places), 'row is', 'rows are')} nearly the same as an earlier one.",
                    "They teach little, and on both sides of a split they would flatter the model: here they stay on one side.",
-                   look.table.lines[places], [excerpt(shown(look, place)) for place in places[:3]],
-                   drop(look, places, f"Drop the {plural(len(places), 'row')}.", "it is nearly the same as an earlier row",
+                   look.table.lines[places], gists_at(look, places),
+                   drop(look, places, f"Drop {the(len(places), 'row')}.", "it is nearly the same as an earlier row",
                         recommended=False))

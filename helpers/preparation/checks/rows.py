@@ -7,8 +7,8 @@ import json
 
 import numpy as np
 
-from helpers.preparation.findings import Finding, Fix, excerpt, plural, quoted, verb
-from helpers.preparation.fixes import drop, texts_at
+from helpers.preparation.findings import Finding, Fix, excerpt, plural, quoted, the, verb
+from helpers.preparation.fixes import SHOWN, difference, drop, texts_at
 from helpers.preparation.look import Look
 from helpers.preparation.rules import without_extras
 from helpers.preparation.table import Chats, Pairs, as_text
@@ -25,8 +25,8 @@ def unreadable(look: Look) -> Finding | None:
         "unreadable-rows", "error", f"{plural(len(misfits), 'row')} cannot be used: {reasons[0]}{more}.",
         "The API refuses a file with such a row. Better than leaving them out is to put them right in the file.",
         [misfit.line for misfit in misfits],
-        [f"line {misfit.line}: {misfit.why}" for misfit in misfits[:3]],
-        Fix(f"Leave out the {plural(len(misfits), 'row')}.", look.table.leave_out_misfits,
+        [f"{look.table.source.unit} {misfit.line}: {misfit.why}" for misfit in misfits[:3]],
+        Fix(f"Leave out {the(len(misfits), 'row')}.", look.table.leave_out_misfits,
             lambda: [(misfit.line, misfit.text[:60] or misfit.why, None) for misfit in misfits[:3]], needed=True))
 
 
@@ -52,7 +52,7 @@ def left_out(look: Look) -> Finding | None:
     named = ", ".join(map(quoted, names[:8])) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
     return Finding("extra-columns", "error" if source.as_it_stands else "advice",
                    f"{verb(len(names), 'The column', 'The columns')} {named} {verb(len(names), 'is', 'are')} neither prompt "
-                   "nor completion.", "The API refuses rows with other fields.",
+                   "nor completion.", "The API refuses rows with other fields.", source.left_out_lines,
                    by_writing="The prepared file holds prompt and completion alone.")
 
 
@@ -75,7 +75,9 @@ def extra_fields(look: Look) -> Finding | None:
     return Finding("extra-fields", "error",
                    f"{plural(len(found), 'row has', 'rows have')} fields that the API does not know: "
                    f"{', '.join(map(quoted, names[:8]))}.", "The API refuses rows with other fields.", table.lines[places],
-                   fix=Fix("Remove these fields.", apply))
+                   fix=Fix("Remove these fields.", apply, lambda: [
+                       (int(table.lines[place]), *difference(_json(row := table.row(place)), _json(without_extras(row)[0])))
+                       for place in list(found)[:SHOWN]]))
 
 
 def message_errors(look: Look) -> Finding | None:
@@ -91,7 +93,7 @@ def message_errors(look: Look) -> Finding | None:
     return Finding("message-errors", "error",
                    f"{plural(len(errors), 'row is', 'rows are')} not as the API takes messages.",
                    "The API refuses the whole file for one such row.", table.lines[places], shown,
-                   drop(look, places, f"Drop the {plural(len(errors), 'row')}.", "its messages are not as the API takes them"))
+                   drop(look, places, f"Drop {the(len(errors), 'row')}.", list(errors.values())))
 
 
 def missing_values(look: Look) -> Finding | None:
@@ -106,7 +108,7 @@ def missing_values(look: Look) -> Finding | None:
     return Finding("missing-values", "error",
                    f"{plural(len(places), 'row has', 'rows have')} no prompt or no completion: the field is missing or null.",
                    "The API refuses a file with such a row. An empty prompt is written \"\".", table.lines[places],
-                   fix=drop(look, places, f"Drop the {plural(len(places), 'row')}.", "a field is missing"))
+                   fix=drop(look, places, f"Drop {the(len(places), 'row')}.", "a field is missing"))
 
 
 def values(look: Look) -> Finding | None:
@@ -128,7 +130,7 @@ def values(look: Look) -> Finding | None:
 
     met = [(name, place) for name, some in wrong.items() for place in some[:2]]
     cells = [(int(table.lines[place]), table.columns[name][place]) for name, place in met[:3]]
-    preview = [(line, _json(cell), excerpt(as_text(cell))) for line, cell in cells]
+    preview = [(line, _json(cell)[:60], excerpt(as_text(cell))) for line, cell in cells]
     return Finding("not-text", "error", f"{plural(len(places), 'row has', 'rows have')} a value that is no text.",
                    "The API refuses prompts and completions that are numbers, booleans, lists or dictionaries.",
                    table.lines[places], [before for _, before, _ in preview],
@@ -136,7 +138,7 @@ def values(look: Look) -> Finding | None:
 
 
 def _json(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False)[:60]
+    return json.dumps(value, ensure_ascii=False)
 
 
 def no_answer(look: Look) -> Finding | None:
@@ -150,7 +152,7 @@ def no_answer(look: Look) -> Finding | None:
                    f"{plural(len(places), 'row has', 'rows have')} an empty completion.",
                    "There is nothing to learn from it, and the API refuses a file with an empty completion.",
                    look.table.lines[places], texts_at([*look.table.questions()], places),
-                   drop(look, places, f"Drop the {plural(len(places), 'row')}.", "its completion is empty"))
+                   drop(look, places, f"Drop {the(len(places), 'row')}.", "its completion is empty"))
 
 
 def no_question(look: Look) -> Finding | None:
@@ -163,4 +165,4 @@ def no_question(look: Look) -> Finding | None:
     return Finding("empty-prompts", "warning", f"{plural(len(places), 'row has', 'rows have')} an empty prompt.",
                    "Most rows have one: the model would learn to answer nothing in particular.", look.table.lines[places],
                    texts_at([*look.table.answers()], places),
-                   drop(look, places, f"Drop the {plural(len(places), 'row')}.", "its prompt is empty", recommended=False))
+                   drop(look, places, f"Drop {the(len(places), 'row')}.", "its prompt is empty", recommended=False))

@@ -12,7 +12,7 @@ from itertools import islice
 import numpy as np
 
 from helpers.preparation.characters import CONTROL, LINE_END, clean
-from helpers.preparation.findings import Finding, plural
+from helpers.preparation.findings import Finding, Fix, plural
 from helpers.preparation.fixes import edit, shown
 from helpers.preparation.look import Look
 
@@ -83,12 +83,12 @@ def control_characters(look: Look) -> Finding | None:
     """Control and invisible characters, and the line ends of other systems."""
     if not look.has_controls:
         return None
-    found = [character for counts in look.characters for character in counts if CONTROL.match(character)]
     places = np.array([place for place in range(len(look.table))
                        if any(CONTROL.search(text) or LINE_END.search(text) for text in look.table.texts(place))], dtype=int)
     if not len(places):
         return None
-    named = ", ".join(f"U+{ord(character):04X}" for character in sorted(set(found))[:6])
+    found = {character for place in places.tolist() for text in look.table.texts(place) for character in CONTROL.findall(text)}
+    named = ", ".join(f"U+{ord(character):04X}" for character in sorted(found)[:6])
     return Finding("control-characters", "warning",
                    f"{plural(len(places), 'row has', 'rows have')} control or invisible characters ({named}).",
                    "They come from copying and from other systems' line ends; the model would learn to write them.",
@@ -112,10 +112,22 @@ def special_tokens(look: Look) -> Finding | None:
     places, examples = _search(look, [Detector("", ("<|",), SPECIAL)])
     if not len(places):
         return None
+    removal = edit(look, places, lambda text: SPECIAL.sub("", text), "")
+
+    def apply() -> None:
+        before = look.answered
+        removal.apply()
+        look.forget()
+        # A row that was nothing else has no answer now, and nobody looks for such rows any more.
+        emptied = before & ~look.answered
+        if emptied.any():
+            look.table.keep(~emptied, "nothing is left of it without its special tokens")
+            look.forget()
+
     return Finding("special-tokens", "warning", f"{plural(len(places), 'row has', 'rows have')} a special token written out.",
                    "A model may take it for the end of the text: the rest would not be learnt as you mean it.",
                    look.table.lines[places], examples,
-                   edit(look, places, lambda text: SPECIAL.sub("", text), "Remove the special tokens.", recommended=False))
+                   Fix("Remove the special tokens.", apply, removal.preview, recommended=False))
 
 
 def private_data(look: Look) -> Finding | None:

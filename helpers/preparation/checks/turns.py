@@ -8,12 +8,10 @@ from itertools import pairwise
 
 import numpy as np
 
-from helpers.preparation.findings import Finding, plural
+from helpers.preparation.findings import Finding, plural, the
 from helpers.preparation.fixes import drop
 from helpers.preparation.look import Look
-from helpers.preparation.table import Row
-
-OPENING = ("system", "developer")
+from helpers.preparation.messages import OPENING, Row
 
 
 def turn_order(look: Look) -> Finding | None:
@@ -41,7 +39,7 @@ def same_answers(look: Look) -> Finding | None:
         return None
     return Finding("same-answers", "warning", f"{plural(len(places), 'row prefers', 'rows prefer')} an answer to itself.",
                    "There is nothing to learn from it.", look.table.lines[places],
-                   fix=drop(look, places, f"Drop the {plural(len(places), 'row')}.", "both of its answers are the same"))
+                   fix=drop(look, places, f"Drop {the(len(places), 'row')}.", "both of its answers are the same"))
 
 
 def _sound(look: Look, function: Callable[[Row], object]) -> list[object]:

@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from helpers.preparation import Options, by_name, inspect, prepare
+from helpers.errors import FormatError
+from helpers.preparation import Options, by_name, inspect, overview, prepare
 
 from .made import chats, kinds, pairs, preferences, table_of
 
@@ -201,3 +202,71 @@ def test_a_preview_shows_before_and_after_with_the_line():
     table = table_of([*pairs(12), {"prompt": "x\n\n###\n\n", "completion": "yes"}])
     assert found(table, "completion-start").fix.preview() == [(13, '"yes"', '" yes"')]
     assert found(table_of([*pairs(12), pairs(1)[0]]), "duplicate-rows").fix.preview()[0][2] is None
+
+
+def test_a_marker_that_stands_twice_is_no_reason_to_change_it_everywhere():
+    rows = [row | {"completion": f" a {'abcdefghijkl'[n] * 4} answer END"} for n, row in enumerate(pairs(12))]
+    rows[4]["completion"] += " END"
+    table = table_of(rows)
+    finding = found(table, "stop-sequence")
+    assert list(finding.lines) == [5] and 'stop sequence " END" once' in finding.what
+    prepare(table)
+    assert table.row(4)["completion"] == " a eeee answer END" and table.row(0) == rows[0]
+
+
+def test_a_shared_instruction_is_found_whole_though_one_row_has_nothing_after_it():
+    rows = [row | {"prompt": f"Name the tone of this text: {row['prompt']}"} for row in pairs(12)]
+    rows[3]["prompt"] = "Name the tone of this text:\n\n###\n\n"
+    table = table_of(rows)
+    assert found(table, "prompt-beginning").what == 'All prompts begin with "Name the tone of this text: ".'
+    assert list(found(table, "empty-prompts").lines) == [4]
+    prepare(table)
+    assert table.row(0) == pairs(1)[0] and table.row(3)["prompt"].strip() == "###"
+
+
+def test_a_row_that_is_nothing_but_a_special_token_goes_with_it_and_is_accounted_for():
+    rows = [{"prompt": "", "completion": f" fortune {'abcdefghijkl'[n] * 4}\n"} for n in range(12)]
+    rows[6]["completion"] = " <|endoftext|>\n"
+    table = table_of(rows)
+    prepare(table, agree=by_name(["special-tokens"]))
+    assert table.dropped == [(7, "nothing is left of it without its special tokens")] and len(table) == 11
+
+
+def test_what_is_said_before_every_conversation_makes_none_of_them_alike(read_of):
+    system = {"role": "system", "content": "You answer for the museum of everyday things by the harbour, be brief and kind to all."}
+    rows = [{"messages": [system, *row["messages"]]} for row in chats(12)]
+    rows[8]["messages"][1] = {"role": "user", "content": rows[7]["messages"][1]["content"].upper()}
+    finding = found(read_of(rows), "near-duplicates")
+    assert list(finding.lines) == [9] and finding.examples[0].startswith('"WHOSE IS THE')
+
+
+def test_each_row_of_messages_is_dropped_for_its_own_reason(read_of):
+    table = read_of([*chats(12), {"messages": []}, {"messages": [{"role": "bot", "content": "x"}]}])
+    prepare(table)
+    assert [(line, why[:32]) for line, why in table.dropped] == [
+        (13, "messages is an empty list"), (14, "messages, message 1: role is 'bo")]
+
+
+def test_one_row_is_not_called_the_1_row():
+    fix = found(table_of([*pairs(12), {"prompt": "x\n\n###\n\n", "completion": ""}]), "empty-completions").fix
+    assert fix.what == "Drop the row."
+
+
+def test_the_overview_is_a_table_of_the_findings():
+    table = overview(inspect(table_of([*pairs(12), pairs(1)[0]])))
+    assert table.columns.tolist() == ["severity", "kind", "where", "what", "fix"]
+    assert table.loc[table["kind"] == "duplicate-rows", ["where", "fix"]].to_numpy().tolist() == [["line 13", "suggested"]]
+
+
+def test_a_row_is_found_by_its_line_while_it_is_there():
+    table = table_of([*pairs(12), pairs(1)[0]])
+    assert table.at(13) == pairs(1)[0]
+    prepare(table)
+    with pytest.raises(FormatError, match="line 13: there is no row, or not any more"):
+        table.at(13)
+
+
+def test_previews_show_what_is_wrong_with_rows_of_messages(read_of):
+    table = read_of([*chats(12), {**chats(13)[12], "annotator": "K."}, {"messages": [{"role": "bot", "content": "x"}]}])
+    assert "annotator" in found(table, "extra-fields").fix.preview()[0][1]
+    assert "bot" in found(table, "message-errors").fix.preview()[0][1]
