@@ -11,7 +11,6 @@ Knows tensors, and no files, tokens or losses.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import accumulate
 from typing import Any
 
 import torch
@@ -22,38 +21,37 @@ from local_api.engines.protocols import EngineError
 
 
 class _Adapted(torch.autograd.Function):
-    """Linear layers side by side that read the same, each with LoRA: y = x Wt + scale * [x A1t B1t, x A2t B2t, ...]."""
+    """Linear layers side by side that read the same, each with LoRA: y = x Wt + scale * [x A1t B1t, x A2t B2t, ...].
+
+    `wide` [out, in + layers * rank] holds W and, beside it, scale * B1, scale * B2, ... each in the rows of its layer and
+    columns of its own. So y = [x, x A1t, ...] widet is one product, and so are the gradients of x and of all x At.
+    """
 
     @staticmethod
-    def forward(ctx: Any, x: torch.Tensor, weight: torch.Tensor, scale: float, *sides: torch.Tensor) -> torch.Tensor:
-        """x [n, in], weight [out, in], sides A1, A2, ..., B1, B2, ... with A [rank, in] and B [own out, rank]."""
+    def forward(ctx: Any, x: torch.Tensor, wide: torch.Tensor, scale: float, *sides: torch.Tensor) -> torch.Tensor:
+        """x [n, in], sides A1, A2, ..., B1, B2, ... with A [rank, in] and B [own out, rank]; the B are in `wide` already."""
         half = len(sides) // 2
         first = torch.cat(sides[:half]).to(x.dtype)
-        seconds = [side.to(x.dtype) for side in sides[half:]]
-        out, thin = functional.linear(x, weight), functional.linear(x, first)
-        for columns, own, second in zip(_columns(seconds), thin.chunk(half, 1), seconds, strict=True):
-            out[:, columns].addmm_(own, second.t(), alpha=scale)
-        ctx.save_for_backward(x, weight, first, thin, *seconds)
-        ctx.scale = scale
-        return out
+        thin = functional.linear(x, first)
+        ctx.save_for_backward(x, wide, first, thin)
+        ctx.scale, ctx.sizes = scale, [len(second) for second in sides[half:]]
+        return functional.linear(torch.cat([x, thin], 1), wide)
 
     @staticmethod
     def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         (gradient,) = gradients
-        x, weight, first, thin, *seconds = ctx.saved_tensors
-        scaled = gradient * ctx.scale if ctx.scale != 1 else gradient
-        parts = [scaled[:, columns] for columns in _columns(seconds)]
-        of_thin = torch.cat([part @ second for part, second in zip(parts, seconds, strict=True)], 1)
-        of_seconds = [(part.t() @ own).float() for part, own in zip(parts, thin.chunk(len(seconds), 1), strict=True)]
-        of_firsts = (of_thin.t() @ x).float().chunk(len(seconds))
-        of_x = torch.addmm(gradient @ weight, of_thin, first) if ctx.needs_input_grad[0] else None
+        x, wide, first, thin = ctx.saved_tensors
+        width = x.shape[1]
+        if ctx.needs_input_grad[0]:
+            both = gradient @ wide
+            of_thin = both[:, width:]
+            of_x = torch.addmm(both[:, :width], of_thin, first)
+        else:
+            of_thin, of_x = gradient @ wide[:, width:], None
+        of_firsts = (of_thin.t() @ x).float().chunk(len(ctx.sizes))
+        parts = zip(gradient.split(ctx.sizes, 1), thin.chunk(len(ctx.sizes), 1), strict=True)
+        of_seconds = [(part.t() @ own).float().mul_(ctx.scale) for part, own in parts]
         return of_x, None, None, *of_firsts, *of_seconds
-
-
-def _columns(seconds: Sequence[torch.Tensor]) -> list[slice]:
-    """Which columns of the output are each layer's."""
-    ends = list(accumulate(len(second) for second in seconds))
-    return [slice(end - len(second), end) for end, second in zip(ends, seconds, strict=True)]
 
 
 class _Norm(torch.autograd.Function):
@@ -124,7 +122,10 @@ class Place:
 
 
 class Joined(nn.Module):
-    """Linear layers that read the same, as one. LoRA comes to all of them or to none."""
+    """Linear layers that read the same, as one: `weight` is [out, in], and with LoRA [out, in + layers * rank].
+
+    LoRA comes to all of them or to none.
+    """
 
     def __init__(self, linears: dict[str, nn.Linear]) -> None:
         super().__init__()
@@ -137,16 +138,34 @@ class Joined(nn.Module):
         self.weight: torch.Tensor
         self.scale = 1.0
         self.firsts, self.seconds = nn.ParameterList(), nn.ParameterList()
+        self._seen: list[int] = []  # versions of the B that `weight` holds
 
     def add_lora(self, scale: float, matrices: Sequence[tuple[torch.Tensor, torch.Tensor]]) -> None:
         """An A [rank, in] and a B [out, rank] for each of the layers."""
         self.scale = scale
         self.firsts = nn.ParameterList(first for first, _ in matrices)
         self.seconds = nn.ParameterList(second for _, second in matrices)
+        columns = sum(len(first) for first, _ in matrices)
+        self.weight = torch.cat([self.weight, self.weight.new_zeros(len(self.weight), columns)], 1)
+        self._seen = []
+
+    @torch.no_grad()
+    def _follow(self) -> None:
+        """Copy B into `weight`, beside W, if it has changed since."""
+        versions = [second._version for second in self.seconds]
+        if versions == self._seen:
+            return
+        row, column = 0, self.in_features
+        for second in self.seconds:
+            out, rank = second.shape
+            self.weight[row : row + out, column : column + rank] = second * self.scale
+            row, column = row + out, column + rank
+        self._seen = versions
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         if not len(self.firsts):
             return functional.linear(x, self.weight)
+        self._follow()
         found = _Adapted.apply(x.flatten(0, -2), self.weight, self.scale, *self.firsts, *self.seconds)
         return found.view(*x.shape[:-1], -1)
 
