@@ -138,7 +138,6 @@ class Joined(nn.Module):
         self.weight: torch.Tensor
         self.scale = 1.0
         self.firsts, self.seconds = nn.ParameterList(), nn.ParameterList()
-        self._seen: list[int] = []  # versions of the B that `weight` holds
 
     def add_lora(self, scale: float, matrices: Sequence[tuple[torch.Tensor, torch.Tensor]]) -> None:
         """An A [rank, in] and a B [out, rank] for each of the layers."""
@@ -147,20 +146,18 @@ class Joined(nn.Module):
         self.seconds = nn.ParameterList(second for _, second in matrices)
         columns = sum(len(first) for first, _ in matrices)
         self.weight = torch.cat([self.weight, self.weight.new_zeros(len(self.weight), columns)], 1)
-        self._seen = []
 
     @torch.no_grad()
     def _follow(self) -> None:
-        """Copy B into `weight`, beside W, if it has changed since."""
-        versions = [second._version for second in self.seconds]
-        if versions == self._seen:
-            return
+        """Copy B into `weight`, beside W, where it has changed. Compared, as fused optimizers do not count versions up; and not
+        copied in any case, as a backward pass may still want what is there."""
         row, column = 0, self.in_features
         for second in self.seconds:
             out, rank = second.shape
-            self.weight[row : row + out, column : column + rank] = second * self.scale
+            held, wanted = self.weight[row : row + out, column : column + rank], (second * self.scale).to(self.weight.dtype)
+            if not torch.equal(held, wanted):
+                held.copy_(wanted)
             row, column = row + out, column + rank
-        self._seen = versions
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         if not len(self.firsts):

@@ -63,3 +63,17 @@ def test_padding_on_the_right_changes_no_row(pair):
     place = torch.tensor([8])
     with torch.no_grad():
         torch.testing.assert_close(ours.logits(ours.frozen(padded), place), ours.logits(ours.frozen(ids), place))
+
+
+def test_the_layers_follow_a_fused_optimizer(pair):
+    """It changes weights without counting their versions up."""
+    ours, theirs, matches = pair
+    ids, positions, targets = torch.randint(0, 90, (2, 7)), torch.tensor([6, 13]), torch.tensor([5, 60])
+    optimizer = torch.optim.AdamW(ours.weights().values(), lr=0.1, fused=True)
+    functional.cross_entropy(ours.logits(ours.frozen(ids), positions), targets).backward()
+    optimizer.step()
+    with torch.no_grad():
+        for name, weight in ours.weights().items():
+            matches[name].copy_(weight)
+        torch.testing.assert_close(ours.logits(ours.frozen(ids), positions), theirs(ids).logits.flatten(0, 1)[positions],
+                                   rtol=1e-4, atol=1e-4)
