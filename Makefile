@@ -28,8 +28,8 @@ lab: setup ## set-up, then JupyterLab opens on notebook 00
 run: setup ## set-up, then runs one notebook without a browser: NB=00, or a path (minutes; the page is in build/)
 	@$(BIN)/python scripts/run_notebook.py --engine $(ENGINE) $(ARGS) $(NB)
 
-test: setup ## set-up, then every test (ten to fifteen minutes)
-	@echo "Running every test, notebook 00 with the real engine among them: ten to fifteen minutes on two cores."
+test: setup ## set-up, then every test (about seven minutes)
+	@echo "Running every test, notebook 00 with the real engine among them: about seven minutes on two cores."
 	@$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
 
 check: setup ## style (ruff) and the tests of the project itself: documents, notebooks' shape, import rule (seconds)
