@@ -69,6 +69,9 @@ def _grammar(request: GenerationRequest) -> str:
     if penalises(request):
         raise EngineError("presence_penalty and frequency_penalty cannot be combined with a JSON schema: leave one of them out")
     schema = request.json_schema or {"type": "object"}
+    if isinstance(schema, dict):
+        # Where JSON allows any blanks, a small model writes line breaks until its tokens are used up.
+        schema = {**schema, "x-guidance": {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}}
     try:
         return library().json_schema_to_grammar(json.dumps(schema))
     except ValueError as error:
