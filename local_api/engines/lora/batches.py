@@ -17,9 +17,9 @@ from local_api.engines.lora.examples import Encoded
 if TYPE_CHECKING:
     import torch
 
-# Tokens, padding included, that go through the model at once: bounds memory (about 2.5 GB with all layers of the default
-# model) whatever the batch size; larger parts are not faster on two cores.
-PART_TOKENS = 2048
+# Tokens, padding included, that a thread takes through the model at once: bounds memory whatever the batch size; larger parts
+# are not faster on two cores.
+PART_TOKENS = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +55,16 @@ def order(n_batches: int, *, seed: int, epoch: int) -> list[int]:
     return random.Random(f"{seed} {epoch}").sample(range(n_batches), n_batches)
 
 
-def split(lengths: Sequence[int], at_once: int = 1, limit: int = PART_TOKENS) -> list[range]:
-    """Cut rows into ranges of at most `limit` tokens with padding, never within a group of `at_once` rows (a pair)."""
+def split(lengths: Sequence[int], at_once: int = 1, limit: int = PART_TOKENS, least: int = 1) -> list[range]:
+    """Cut rows into ranges of at most `limit` tokens with padding, never within a group of `at_once` rows (a pair).
+
+    There are at least `least` ranges, where there are so many groups.
+    """
     parts, start, longest = [], 0, 0
+    rows = at_once * max(1, len(lengths) // at_once // least)
     for group in range(0, len(lengths), at_once):
         grown = max(longest, *lengths[group : group + at_once])
-        if group > start and grown * (group + at_once - start) > limit:
+        if group > start and (grown * (group + at_once - start) > limit or (group - start >= rows and len(parts) < least - 1)):
             parts.append(range(start, group))
             start, grown = group, max(lengths[group : group + at_once])
         longest = grown

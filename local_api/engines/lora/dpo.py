@@ -15,7 +15,7 @@ from torch.nn import functional
 from local_api.engines.lora.batches import Part
 from local_api.engines.lora.metrics import Tally
 from local_api.engines.lora.network import Network
-from local_api.engines.lora.objectives import Kept
+from local_api.engines.lora.objectives import Gatherer, Kept
 
 
 class Preferences:
@@ -27,27 +27,27 @@ class Preferences:
     at_once = 2
 
     def __init__(self, network: Network, kept: Kept, beta: float) -> None:
-        self._network, self._kept, self._beta = network, kept, beta
+        self._network, self._kept, self._beta, self._gatherer = network, kept, beta, Gatherer(network)
         self._reference: dict[tuple[str, int, int], torch.Tensor] = {}
 
     def prepare(self, parts: Sequence[Part]) -> None:
-        with torch.no_grad():
-            for part in parts:
-                self._reference[part.key] = self._likelihoods(part)
+        def read(part: Part) -> tuple[torch.Tensor, Tally]:
+            self._reference[part.key] = found = self._likelihoods(part)
+            return found, Tally()
+
+        self._gatherer.gather(parts, read, train=False)
 
     def measure(self, parts: Sequence[Part], *, train: bool) -> Tally:
         pairs = sum(part.rows // 2 for part in parts)
-        tally = Tally()
-        for part in parts:
-            with torch.set_grad_enabled(train):
-                gained = self._likelihoods(part) - self._reference[part.key]
-                margins = self._beta * (gained[0::2] - gained[1::2])
-                loss = -functional.logsigmoid(margins).sum()
-            if train:
-                (loss / pairs).backward()
+
+        def read(part: Part) -> tuple[torch.Tensor, Tally]:
+            gained = self._likelihoods(part) - self._reference[part.key]
+            margins = self._beta * (gained[0::2] - gained[1::2])
+            loss = -functional.logsigmoid(margins).sum()
             right, n = int((margins > 0).sum()), part.rows // 2
-            tally += Tally(loss.item(), float(n), right, n, right, n)
-        return tally
+            return loss / pairs, Tally(loss.item(), float(n), right, n, right, n)
+
+        return self._gatherer.gather(parts, read, train=train)
 
     def _likelihoods(self, part: Part) -> torch.Tensor:
         """Log-likelihood of each row's answer [rows]."""

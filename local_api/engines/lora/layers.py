@@ -23,18 +23,18 @@ from local_api.engines.protocols import EngineError
 class _Adapted(torch.autograd.Function):
     """Linear layers side by side that read the same, each with LoRA: y = x Wt + scale * [x A1t B1t, x A2t B2t, ...].
 
-    `wide` [out, in + layers * rank] holds W and, beside it, scale * B1, scale * B2, ... each in the rows of its layer and
-    columns of its own. So y = [x, x A1t, ...] widet is one product, and so are the gradients of x and of all x At.
+    `first` [layers * rank, in] holds A1, A2, ... below each other. `wide` [out, in + layers * rank] holds W and, beside it,
+    scale * B1, scale * B2, ... each in the rows of its layer and columns of its own. So y = [x, x firstt] widet is one
+    product, and so are the gradients of x and of x firstt.
     """
 
     @staticmethod
-    def forward(ctx: Any, x: torch.Tensor, wide: torch.Tensor, scale: float, *sides: torch.Tensor) -> torch.Tensor:
-        """x [n, in], sides A1, A2, ..., B1, B2, ... with A [rank, in] and B [own out, rank]; the B are in `wide` already."""
-        half = len(sides) // 2
-        first = torch.cat(sides[:half]).to(x.dtype)
+    def forward(ctx: Any, x: torch.Tensor, wide: torch.Tensor, first: torch.Tensor, scale: float, *sides: torch.Tensor,
+                ) -> torch.Tensor:
+        """x [n, in]; sides A1, A2, ..., B1, B2, ... with A [rank, in] and B [own out, rank], whose values the others hold."""
         thin = functional.linear(x, first)
         ctx.save_for_backward(x, wide, first, thin)
-        ctx.scale, ctx.sizes = scale, [len(second) for second in sides[half:]]
+        ctx.scale, ctx.sizes = scale, [len(second) for second in sides[len(sides) // 2 :]]
         return functional.linear(torch.cat([x, thin], 1), wide)
 
     @staticmethod
@@ -51,7 +51,7 @@ class _Adapted(torch.autograd.Function):
         of_firsts = (of_thin.t() @ x).float().chunk(len(ctx.sizes))
         parts = zip(gradient.split(ctx.sizes, 1), thin.chunk(len(ctx.sizes), 1), strict=True)
         of_seconds = [(part.t() @ own).float().mul_(ctx.scale) for part, own in parts]
-        return of_x, None, None, *of_firsts, *of_seconds
+        return of_x, None, None, None, *of_firsts, *of_seconds
 
 
 class _Norm(torch.autograd.Function):
@@ -124,7 +124,7 @@ class Place:
 class Joined(nn.Module):
     """Linear layers that read the same, as one: `weight` is [out, in], and with LoRA [out, in + layers * rank].
 
-    LoRA comes to all of them or to none.
+    LoRA comes to all of them or to none. What is computed with are copies of its matrices: see `follow`.
     """
 
     def __init__(self, linears: dict[str, nn.Linear]) -> None:
@@ -135,7 +135,9 @@ class Joined(nn.Module):
         self.in_features = next(iter(linears.values())).in_features
         weights = [linear.weight.detach() for linear in linears.values()]
         self.register_buffer("weight", torch.cat(weights) if len(weights) > 1 else weights[0], persistent=False)
+        self.register_buffer("first", None, persistent=False)
         self.weight: torch.Tensor
+        self.first: torch.Tensor
         self.scale = 1.0
         self.firsts, self.seconds = nn.ParameterList(), nn.ParameterList()
 
@@ -146,24 +148,24 @@ class Joined(nn.Module):
         self.seconds = nn.ParameterList(second for _, second in matrices)
         columns = sum(len(first) for first, _ in matrices)
         self.weight = torch.cat([self.weight, self.weight.new_zeros(len(self.weight), columns)], 1)
+        self.first = self.weight.new_zeros(columns, self.in_features)
+        self.follow()
 
     @torch.no_grad()
-    def _follow(self) -> None:
-        """Copy B into `weight`, beside W, where it has changed. Compared, as fused optimizers do not count versions up; and not
-        copied in any case, as a backward pass may still want what is there."""
+    def follow(self) -> None:
+        """Copy A and B to where they are computed with, in the precision of W. To be called when they have changed, with no
+        backward pass to come of what was computed before."""
+        self.first.copy_(torch.cat(list(self.firsts)))
         row, column = 0, self.in_features
         for second in self.seconds:
             out, rank = second.shape
-            held, wanted = self.weight[row : row + out, column : column + rank], (second * self.scale).to(self.weight.dtype)
-            if not torch.equal(held, wanted):
-                held.copy_(wanted)
+            self.weight[row : row + out, column : column + rank] = second * self.scale
             row, column = row + out, column + rank
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         if not len(self.firsts):
             return functional.linear(x, self.weight)
-        self._follow()
-        found = _Adapted.apply(x.flatten(0, -2), self.weight, self.scale, *self.firsts, *self.seconds)
+        found = _Adapted.apply(x.flatten(0, -2), self.weight, self.first, self.scale, *self.firsts, *self.seconds)
         return found.view(*x.shape[:-1], -1)
 
 

@@ -56,7 +56,7 @@ class Network:
             joined.add_lora(alpha / rank, sides)
 
     def weights(self) -> dict[str, nn.Parameter]:
-        """{"model.layers.29.mlp.up_proj.lora_A": ...}: what is trained, in a fixed order."""
+        """{"model.layers.29.mlp.up_proj.lora_A": ...}: what is trained, in a fixed order. After a change: `follow`."""
         return dict(self._weights)
 
     @torch.no_grad()
@@ -67,6 +67,13 @@ class Network:
             raise EngineError("the adapter's matrices are not those of this base model, depth and rank")
         for name, parameter in own.items():
             parameter.copy_(weights[name])
+        self.follow()
+
+    def follow(self) -> None:
+        """To be called when the trained weights have changed, before the next `logits`: the layers hold copies of them."""
+        for layer in self._layers[self.first :]:
+            for _, joined in layer.joined:
+                joined.follow()
 
     @torch.no_grad()
     def frozen(self, ids: torch.Tensor) -> torch.Tensor:

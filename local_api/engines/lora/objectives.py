@@ -5,6 +5,7 @@ It knows losses, and neither optimizers nor files. `dpo` has the other objective
     tally = Supervised(network, kept).measure(parts, train=True)   # gradients are now in the network's weights
 """
 
+import threading
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
@@ -14,15 +15,17 @@ from torch.nn import functional
 from local_api.engines.lora.batches import Part
 from local_api.engines.lora.metrics import Tally
 from local_api.engines.lora.network import Network
+from local_api.engines.lora.workers import Workers
 
 
 class Kept:
-    """What the frozen layers made of each part, kept within a bound of memory; computed anew beyond it."""
+    """What the frozen layers made of each part, kept within a bound of memory; computed anew beyond it. For several threads."""
 
     def __init__(self, network: Network, limit: int) -> None:
         """`limit`: bytes."""
         self._network, self._free = network, limit
         self._kept: dict[tuple[str, int, int], torch.Tensor] = {}
+        self._lock = threading.Lock()
 
     def hidden(self, part: Part) -> torch.Tensor:
         """What enters the lowest trained layer."""
@@ -30,10 +33,34 @@ class Kept:
             return self._kept[part.key]
         hidden = self._network.frozen(part.ids)
         size = hidden.numel() * hidden.element_size()
-        if size <= self._free and self._network.first:  # with LoRA in all layers it is one lookup: not worth the memory
-            self._free -= size
-            self._kept[part.key] = hidden
+        with self._lock:
+            if size <= self._free and self._network.first:  # with LoRA in all layers it is one lookup: not worth the memory
+                self._free -= size
+                self._kept[part.key] = hidden
         return hidden
+
+
+class Gatherer:
+    """Measures the parts of a batch at the same time, and adds up what comes of them in their order: same numbers each run."""
+
+    def __init__(self, network: Network) -> None:
+        self._weights = list(network.weights().values())
+        self.workers = Workers(network.device)
+
+    def gather(self, parts: Sequence[Part], read: Callable[[Part], tuple[torch.Tensor, Tally]], *, train: bool) -> Tally:
+        """`read` gives a part's share of the batch's loss, and its tally; `train` adds the loss's gradients to the weights."""
+
+        def one(part: Part) -> tuple[Tally, tuple[torch.Tensor, ...]]:
+            with torch.set_grad_enabled(train):
+                loss, tally = read(part)
+                return tally, torch.autograd.grad(loss, self._weights) if train else ()
+
+        total = Tally()
+        for tally, gradients in self.workers.map(one, parts):
+            total += tally
+            for weight, gradient in zip(self._weights, gradients, strict=train):
+                weight.grad = gradient if weight.grad is None else weight.grad.add_(gradient)
+        return total
 
 
 class Objective(Protocol):
@@ -55,28 +82,23 @@ class Supervised:
     watch: Callable[[Part, torch.Tensor], None] | None = None  # gets each part that is measured without training, and its scores
 
     def __init__(self, network: Network, kept: Kept) -> None:
-        self._network, self._kept = network, kept
+        self._network, self._kept, self._gatherer = network, kept, Gatherer(network)
 
     def prepare(self, parts: Sequence[Part]) -> None:
         return None
 
     def measure(self, parts: Sequence[Part], *, train: bool) -> Tally:
         total = sum(float(part.weights.sum()) for part in parts)
-        tally = Tally()
-        for part in parts:
-            with torch.set_grad_enabled(train):
-                logits = self._network.logits(self._kept.hidden(part), part.positions)
-                losses = functional.cross_entropy(logits, part.targets.to(logits.device), reduction="none")
-                loss = (losses * part.weights.to(losses.device)).sum()
-            if train:
-                (loss / total).backward()
-            elif self.watch:
+
+        def read(part: Part) -> tuple[torch.Tensor, Tally]:
+            logits = self._network.logits(self._kept.hidden(part), part.positions)
+            losses = functional.cross_entropy(logits, part.targets.to(logits.device), reduction="none")
+            loss = (losses * part.weights.to(losses.device)).sum()
+            if self.watch and not train:
                 self.watch(part, logits)
             predictions = logits.detach().argmax(-1).tolist()
-            tally += Tally.of(
-                part.by_row(predictions),
-                part.by_row(part.targets.tolist()),
-                loss=loss.item(),
-                weight=float(part.weights.sum()),
-            )
-        return tally
+            tally = Tally.of(part.by_row(predictions), part.by_row(part.targets.tolist()), loss=loss.item(),
+                             weight=float(part.weights.sum()))
+            return loss / total, tally
+
+        return self._gatherer.gather(parts, read, train=train)

@@ -12,6 +12,7 @@ import math
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +26,11 @@ from local_api.engines.lora.classes import Chooser, last_answer
 from local_api.engines.lora.dpo import Preferences
 from local_api.engines.lora.examples import Encoded
 from local_api.engines.lora.export import LoraShape, export, read_adapter
-from local_api.engines.lora.metrics import Tally
 from local_api.engines.lora.network import load
 from local_api.engines.lora.objectives import Kept, Objective, Supervised
 from local_api.engines.lora.state import RunState
 from local_api.engines.lora.trainer import Settings, Tokens
+from local_api.engines.lora.workers import THREADS
 from local_api.engines.protocols import CheckpointReport, EngineError, Report, StepReport, TrainingSpec
 
 MAX_VALIDATION = 1000  # examples
@@ -69,7 +70,7 @@ class Run:
         if spec.method == "dpo":
             self._objective = Preferences(self._network, kept, spec.hyperparameters.beta)
         self._training = self._batches("training", tokens.training, like_lengths(_lengths(tokens.training), self._batch_size))
-        plan = self._validation_plan(len(tokens.validation))
+        plan = self._validation_plan(tokens.validation)
         self._validation = self._batches("validation", tokens.validation, plan)
         self._chooser = self._choose(tokens, plan, kept) if tokens.classes else None
         self._per_epoch = len(self._training)
@@ -125,6 +126,7 @@ class Run:
         for group in self._optimizer.param_groups:
             group["lr"] = rate * group["ratio"]
         self._optimizer.step()
+        self._network.follow()
         report = StepReport(
             step=step + 1,
             total_steps=self._total,
@@ -156,7 +158,7 @@ class Run:
         )
         if not ends:
             return report
-        whole = sum((self._objective.measure(batch.parts, train=False) for batch in self._validation), Tally())
+        whole = self._objective.measure([part for batch in self._validation for part in batch.parts], train=False)
         classified, probabilities = self._chooser.probabilities() if self._chooser else (None, None)
         return replace(
             report,
@@ -193,17 +195,20 @@ class Run:
         for number, indices in enumerate(plan):
             rows = [row for index in indices for row in examples[index]]
             lengths = [len(row.ids) for row in rows]
-            ranges = split(lengths, self._objective.at_once)
+            ranges = split(lengths, self._objective.at_once, least=THREADS)
             parts = [collate([rows[i] for i in part], (name, number, part.start)) for part in ranges]
             batches.append(Batch(parts, sum(lengths), len(indices)))
         return batches
 
-    def _validation_plan(self, n_examples: int) -> list[list[int]]:
-        """Not by length: each batch is to be a fair sample of the file."""
-        step = max(1, math.ceil(n_examples / MAX_VALIDATION))
-        chosen = list(range(0, n_examples, step))
-        random.Random(f"{self._spec.seed} validation").shuffle(chosen)
-        return [chosen[start : start + self._batch_size] for start in range(0, len(chosen), self._batch_size)]
+    def _validation_plan(self, examples: Sequence[Sequence[Encoded]]) -> list[list[int]]:
+        """Each batch is a sample of the file: of some lengths, and in each part of it of like ones, for little padding."""
+        step = max(1, math.ceil(len(examples) / MAX_VALIDATION))
+        chosen = range(0, len(examples), step)
+        lengths = _lengths([examples[number] for number in chosen])
+        parts = [[chosen[place] for place in part] for part in like_lengths(lengths, max(1, self._batch_size // THREADS))]
+        random.Random(f"{self._spec.seed} validation").shuffle(parts)
+        together = min(THREADS, self._batch_size)
+        return [list(chain(*parts[start : start + together])) for start in range(0, len(parts), together)]
 
     def _folder(self, step: int) -> Path:
         return self._spec.work_dir / f"checkpoint-{step}"

@@ -33,6 +33,13 @@ def test_parts_cover_all_rows_in_order_and_keep_to_the_limit_where_one_row_does(
         assert len(part) == 1 or max(lengths[index] for index in part) * len(part) <= limit
 
 
+@given(st.lists(st.integers(2, 60), min_size=1, max_size=40), st.integers(1, 4))
+def test_there_are_as_many_parts_as_asked_for_where_there_are_so_many_rows(lengths: list[int], least: int) -> None:
+    parts = split(lengths, limit=10_000, least=least)
+    assert [index for part in parts for index in part] == list(range(len(lengths)))
+    assert len(parts) == min(least, len(lengths))
+
+
 @given(st.lists(st.integers(2, 60), min_size=1, max_size=20), st.integers(1, 200))
 def test_pairs_are_never_parted(halves: list[int], limit: int) -> None:
     lengths = [length for half in halves for length in (half, half + 1)]

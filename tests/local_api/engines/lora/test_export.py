@@ -32,6 +32,7 @@ def network(engine: LoraEngine) -> Network:
     for name, weight in network.weights().items():
         if name.endswith("lora_B"):
             weight.data.normal_(0, strength.get(name.split(".")[-2], 0.008), generator=generator)
+    network.follow()
     return network
 
 
