@@ -48,8 +48,8 @@ def test_pairs_are_never_parted(halves: list[int], limit: int) -> None:
 
 def test_a_part_asks_for_an_answer_just_before_each_token_with_loss() -> None:
     part = collate([row(3, 2, first=10), row(1, 1, first=50)], ("training", 0, 0))
-    assert part.ids.tolist() == [[10, 11, 12, 13], [50, 0, 0, 0]]
-    assert part.positions.tolist() == [2, 3, 4]
+    assert part.ids.tolist() == [[10, 11, 12, 13, 0, 0, 0, 0], [50, 0, 0, 0, 0, 0, 0, 0]]
+    assert part.positions.tolist() == [2, 3, 8]
     assert part.targets.tolist() == [13, 14, 51]
     assert part.by_row([7, 8, 9]) == [[7, 8], [9]]
 
