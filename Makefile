@@ -11,7 +11,7 @@ BIN = .venv/bin
 ROOT_OPTION = $(shell test "$$(id -u)" = 0 && echo --allow-root)
 FIND_PYTHON = python=$$(sh scripts/find_python.sh)
 
-.PHONY: help setup lab run test check notebooks serve bench constraints clean clean-all
+.PHONY: help setup lab run test test-browser check notebooks serve bench constraints clean clean-all
 
 help:
 	@echo "Usage: make VERB [ARGS='more options']"
@@ -31,6 +31,10 @@ run: setup ## set-up, then runs one notebook without a browser: NB=00, or a path
 test: setup ## set-up, then every test (about seven minutes)
 	@echo "Running every test, notebook 00 with the real engine among them: about seven minutes on two cores."
 	@$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
+
+test-browser: setup ## set-up and Chromium if it is missing, then the widgets in JupyterLab (two minutes; pictures in build/browser/)
+	@chromium=$$($(BIN)/python scripts/find_chromium.py) && \
+	  CHROMIUM="$$chromium" $(BIN)/python -m pytest tests/browser -m browser $(ARGS)
 
 check: setup ## style (ruff) and the tests of the project itself: documents, notebooks' shape, import rule (seconds)
 	@$(BIN)/ruff check .

@@ -20,11 +20,15 @@ _HOMES = {
     "reviewing": ["review"],
     "splits": ["split"],
     "tokens": ["count_messages", "count_row", "count_tokens", "encoding_name", "estimate"],
-    "jobs": ["COLUMNS", "cancel", "events", "follow", "results", "upload", "wait"],
+    "jobs": ["cancel", "events", "follow", "upload", "wait"],
+    "result_files": ["COLUMNS", "read_results", "results"],
     "batch": ["chat_many", "complete_many"],
+    "widgets.board": ["job_monitor"],
+    "widgets.playground": ["playground"],
     "metrics": ["bootstrap_interval", "calibration_table", "class_scores", "classification_scores",
                 "expected_calibration_error"],
-    "plots": ["calibration", "confusion", "learning_curve", "plot_lengths", "precision_recall", "roc", "training_curve"],
+    "plots": ["calibration", "compare_runs", "confusion", "learning_curve", "plot_lengths", "precision_recall", "roc",
+              "small_multiples", "training_curve"],
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 

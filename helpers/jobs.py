@@ -1,17 +1,13 @@
-"""Fine-tuning jobs: upload the rows, follow the training, read the results.
+"""Fine-tuning jobs: upload the rows, follow the training.
 
-Knows the API's jobs, events and result files. Knows nothing of the screen (`widgets.py`) and nothing of the local API.
+Knows the API's jobs and events. Knows nothing of the screen (`widgets/`) and of result files (`result_files.py`).
 Creating a job stays the caller's own request:
 
     file = upload(client, rows)
     job = client.fine_tuning.jobs.create(model=base_model(client), training_file=file.id)
     job = follow(client, job.id)
-    training_curve(results(client, job))
 """
 
-import base64
-import binascii
-import io
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
@@ -29,38 +25,6 @@ from helpers.widgets import monitor
 Reconnect = Callable[[int], openai.OpenAI | None]
 
 FINISHED = ("succeeded", "failed", "cancelled")
-
-# The columns of `results`: what each one means. Losses are in nats per token, accuracies are shares between 0 and 1.
-COLUMNS = {
-    "step": "optimiser steps so far; each one is a batch of examples",
-    "elapsed_tokens": "tokens seen so far, those of each epoch counted again",
-    "elapsed_examples": "examples seen so far, those of each epoch counted again",
-    "train_loss": "mean negative log-likelihood of the completion's tokens in the batch",
-    "train_accuracy": "share of the completion's tokens in the batch that the model predicted right",
-    "train_sequence_accuracy": "share of the batch's examples whose completion was predicted right to the last token",
-    "valid_loss": "the same as train_loss, on a batch of the validation file",
-    "valid_accuracy": "the same as train_accuracy, on a batch of the validation file",
-    "valid_sequence_accuracy": "the same as train_sequence_accuracy, on a batch of the validation file",
-    "full_valid_loss": "the same as train_loss, on the whole validation file, at the end of an epoch",
-    "full_valid_accuracy": "the same as train_accuracy, on the whole validation file, at the end of an epoch",
-    "classification_accuracy": "share of the validation examples whose class was predicted right",
-    "classification_precision": "of the examples called positive, the share that are",
-    "classification_recall": "of the positive examples, the share that were found",
-    "classification_auroc": "area under the ROC curve",
-    "classification_auprc": "area under the precision-recall curve",
-}
-# The names that the files use: today's first, then the old API's.
-FILE_NAMES = {
-    "train_mean_token_accuracy": "train_accuracy",
-    "valid_mean_token_accuracy": "valid_accuracy",
-    "full_valid_mean_token_accuracy": "full_valid_accuracy",
-    "training_loss": "train_loss",
-    "training_token_accuracy": "train_accuracy",
-    "training_sequence_accuracy": "train_sequence_accuracy",
-    "validation_loss": "valid_loss",
-    "validation_token_accuracy": "valid_accuracy",
-    "validation_sequence_accuracy": "valid_sequence_accuracy",
-}
 
 
 def upload(client: openai.OpenAI, rows: Iterable[Mapping[str, Any]] | pd.DataFrame | Path | str, *,
@@ -120,27 +84,7 @@ def cancel(client: openai.OpenAI, job_id: str) -> FineTuningJob:
 
 def events(client: openai.OpenAI, job_id: str) -> list[FineTuningJobEvent]:
     """All that a job has told so far, oldest first."""
-    return _new_events(client, job_id, set())
-
-
-def results(client: openai.OpenAI, job: FineTuningJob | str) -> pd.DataFrame:
-    """A row for each step, with the columns that the job's result file has of COLUMNS."""
-    if isinstance(job, str):
-        job = client.fine_tuning.jobs.retrieve(job)
-    if not job.result_files:
-        raise ValueError(f"{job.id} has no result file: it is {job.status!r}, and only a job that succeeded has one")
-    return read_results(client.files.content(job.result_files[0]).read())
-
-
-def read_results(content: bytes) -> pd.DataFrame:
-    """The table in a result file: CSV, plain or base64-encoded, with today's column names or the old API's."""
-    if not content.startswith(b"step"):
-        try:
-            content = base64.b64decode(b"".join(content.split()), validate=True)
-        except binascii.Error as error:
-            raise FormatError(f"neither CSV nor base64: the result file begins {content[:40]!r}") from error
-    table = pd.read_csv(io.BytesIO(content))
-    return table.rename(columns=lambda name: FILE_NAMES.get(name, name.replace("/", "_")))
+    return new_events(client, job_id, set())
 
 
 def _watch(client: openai.OpenAI, job_id: str, poll: float, reconnect: Reconnect | None,
@@ -151,7 +95,7 @@ def _watch(client: openai.OpenAI, job_id: str, poll: float, reconnect: Reconnect
         try:
             # The job before its events: when it is seen to have ended, its last events are there to be read.
             job = client.fine_tuning.jobs.retrieve(job_id)
-            fresh = _new_events(client, job_id, seen)
+            fresh = new_events(client, job_id, seen)
         except (openai.APIConnectionError, openai.InternalServerError):
             failures += 1
             again = reconnect(failures) if reconnect else None
@@ -167,7 +111,7 @@ def _watch(client: openai.OpenAI, job_id: str, poll: float, reconnect: Reconnect
         time.sleep(poll)
 
 
-def _new_events(client: openai.OpenAI, job_id: str, seen: set[str]) -> list[FineTuningJobEvent]:
+def new_events(client: openai.OpenAI, job_id: str, seen: set[str]) -> list[FineTuningJobEvent]:
     """Events not in `seen`, oldest first. Pages run from the newest back, to the first one with a known event."""
     fresh: dict[str, FineTuningJobEvent] = {}
     page = client.fine_tuning.jobs.list_events(job_id, limit=100)

@@ -1,6 +1,6 @@
 """`cookbook fine-tunes`: create jobs, follow them, look after them and their models.
 
-Knows the flags of the old command line and today's API. How a job is shown is in `widgets.py`.
+Knows the flags of the old command line and today's API. How a job is shown is in `widgets/`.
 
     cookbook fine-tunes create -t tickets_prepared_train.jsonl -v tickets_prepared_valid.jsonl --suffix tickets
 """
@@ -188,7 +188,7 @@ def results(job: Job = None, job_option: JobOption = None) -> None:
 
     Keep them with: cookbook fine-tunes results JOB > results.csv
     """
-    from helpers.jobs import results as read
+    from helpers.result_files import results as read
 
     read(client(), _one(job, job_option, "JOB")).to_csv(sys.stdout, index=False)
 

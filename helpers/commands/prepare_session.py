@@ -172,4 +172,4 @@ class Session:
             self.console.print("\n[bold red]Errors remain:[/] the API will refuse this file.")
             for finding in outcome.errors:
                 self.console.print(f"  {escape(finding.what)} {escape(finding.why)}")
-        report.show_steps(self.console, steps, size)
+        report.show_steps(self.console, steps, size, ready=not outcome.errors)

@@ -14,6 +14,7 @@ import numpy as np
 # C0 and C1 but for tabs and line feeds, and what is invisible but for the joiners that scripts and emoji need.
 CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b\u200e\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff\ufff9-\ufffb]")
 LINE_END = re.compile("\r\n?|[\x0b\x0c\x85]")
+SHOUTING = 0.5  # capitals for each small letter
 
 
 def clean(text: str) -> str:
@@ -38,3 +39,9 @@ def _count(text: str) -> np.ndarray:
     if text.isascii():
         return np.bincount(np.frombuffer(text.encode(), dtype=np.uint8), minlength=128)
     return np.bincount(np.frombuffer(text.encode("utf-32-le"), dtype=np.uint32), minlength=128)
+
+
+def is_loud(counts: dict[str, int], limit: float = SHOUTING) -> bool:
+    """Whether there are more capitals for each small letter than the limit."""
+    upper, lower = (sum(number for character, number in counts.items() if test(character)) for test in (str.isupper, str.islower))
+    return upper > 1 and upper > limit * lower

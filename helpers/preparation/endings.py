@@ -7,8 +7,9 @@ Knows strings. Knows nothing of findings. Markers are looked for in a sample fir
 """
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from helpers.errors import FormatError
 from helpers.preparation.characters import clean
@@ -26,6 +27,7 @@ KNOWN_SEPARATORS, KNOWN_STOPS = (*SEPARATORS, *OTHER_SEPARATORS), (*STOPS, *OTHE
 LONG_BEGINNING = (12, 6)  # characters that all prompts, or all completions, may share by chance
 INSTRUCTS = (":",)  # with which an instruction ends, if all that should follow it is missing
 SAMPLE = 1000
+CHUNK = 1000  # texts that are searched together
 ADOPTED = 0.2  # an ending on this share of the rows was meant; below it, it is a text that happens to end so
 # What may be a marker of somebody's own: arrows and rules, a word with a colon on a line of its own, line breaks.
 MARKER = re.compile(r"(?:\s*[#=\->*|~→»:]{2,}\s*|\n+[\w ]{0,20}:\s*|\n+)$")
@@ -48,6 +50,17 @@ class Style:
 
     def completion_body(self, completion: str) -> str:
         return _body(completion, self.stop, KNOWN_STOPS).removeprefix(self.completion_beginning).lstrip()
+
+    def bodies(self, texts: Iterable[str], field: str) -> Iterator[str]:
+        """The same for all texts of a field, several times as fast where they are as they should be."""
+        marker, beginning, body = ((self.separator, self.prompt_beginning, self.prompt_body) if field == "prompt" else
+                                   (self.stop, self.completion_beginning, self.completion_body))
+        if beginning:
+            return map(body, texts)
+        if not marker:
+            return map(str.strip, texts)
+        cut, twice = -len(marker), 2 * marker
+        return (text[:cut].strip() if text.endswith(marker) and not text.endswith(twice) else body(text) for text in texts)
 
 
 def style_of(table: Table, meant: Collection[str] = ()) -> Style:
@@ -109,13 +122,24 @@ def is_misplaced(text: str, marker: str) -> bool:
     return 0 <= found < len(text) - len(marker)
 
 
-def free_marker(bodies: Sequence[str], candidates: Iterable[str]) -> str:
-    """The first of the markers that occurs in none of the texts, nor where a text and the marker meet."""
+def free_marker(bodies: Callable[[], Iterator[str]], candidates: Iterable[str], lead: str = "") -> str:
+    """The first of the markers that occurs in none of the texts, nor where a text and the marker meet.
+
+    `bodies` begins to give them anew, each time; `lead` will stand before each.
+    """
     for marker in candidates:
-        if not any(marker in body or is_misplaced(body[-len(marker):] + marker, marker) for body in bodies):
+        # A text that ends with the first part of a marker whose end is like its beginning: it would be found too early.
+        early = [f"{marker[:cut]}\0" for cut in range(1, len(marker)) if marker[cut:] == marker[:-cut]]
+        if not any(sign in joined for joined in _joined(bodies(), lead) for sign in (marker, *early)):
             return marker
     raise FormatError(f"every marker that is known here occurs in the texts, from {SEPARATORS[0]!r} to {RULES[-1]!r}: "
                       "take the markers out of the texts first")
+
+
+def _joined(texts: Iterator[str], lead: str) -> Iterator[str]:
+    """The texts in large pieces, each with `lead` before it and a NUL after it, which no clean text has."""
+    while some := list(islice(texts, CHUNK)):
+        yield lead + f"\0{lead}".join(some) + "\0"
 
 
 def common_beginning(table: Pairs, field: str, markers: Style, at_least: int) -> str:

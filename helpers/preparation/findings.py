@@ -10,6 +10,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
+
 Severity = Literal["error", "warning", "advice"]
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "advice")
 
@@ -75,14 +77,9 @@ def name_lines(lines: Sequence[int], unit: str = "line", limit: int = 8) -> str:
     """Where to look: "line 7", "lines 2, 5-8 and 30 more"."""
     if not len(lines):
         return ""
-    runs: list[list[int]] = []
-    for line in sorted({int(line) for line in lines}):
-        if runs and line == runs[-1][1] + 1:
-            runs[-1][1] = line
-        elif len(runs) == limit:
-            break
-        else:
-            runs.append([line, line])
+    numbers = np.sort(np.asarray(lines, dtype=np.int64))
+    ends = np.append(np.flatnonzero(np.diff(numbers) > 1), len(numbers) - 1)[:limit]
+    runs = list(zip(numbers[[0, *ends[:-1] + 1]].tolist(), numbers[ends].tolist(), strict=True))
     more = len(lines) - sum(last - first + 1 for first, last in runs)
     text = ", ".join(str(first) if first == last else f"{first}-{last}" for first, last in runs)
     return f"{unit if len(lines) == 1 else unit + 's'} {text}" + (f" and {more:,} more" if more > 0 else "")

@@ -6,7 +6,7 @@ Knows tables and fixes. Knows nothing of the reasons.
     edit(look, places, str.strip, "Strip the 3 completions.", field="completion")
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -38,10 +38,16 @@ def drop(look: Look, places: np.ndarray, what: str, why: str | Sequence[str], *,
 
 
 def edit(look: Look, places: np.ndarray, function: Callable[[str], str], what: str, *, field: str | None = None,
-         recommended: bool = True) -> Fix:
-    """A fix that puts `function` of a text in its place, in the rows at `places`; in one field, or in all texts."""
+         recommended: bool = True, of_many: Callable[[list[str]], Iterable[str]] | None = None) -> Fix:
+    """A fix that puts `function` of a text in its place, in the rows at `places`; in one field, or in all texts.
+
+    `of_many` is the function of many texts of a column, where that is faster.
+    """
     def apply() -> None:
-        look.table.edit(places.tolist(), function, field)
+        if of_many is not None and look.pairs is not None:
+            look.pairs.edit_many(places, of_many, field)
+        else:
+            look.table.edit(places.tolist(), function, field)
         look.changed()
 
     def preview() -> list[Preview]:

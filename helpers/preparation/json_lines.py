@@ -10,6 +10,7 @@ import json
 import re
 from array import array
 from collections.abc import Iterable
+from itertools import islice
 from typing import Any, NoReturn
 
 import orjson
@@ -23,7 +24,8 @@ LONG_NUMBER = re.compile(rb"\d{19}")  # orjson rounds whole numbers of more than
 SPEAKERS = {"human": "user", "user": "user", "gpt": "assistant", "bot": "assistant", "assistant": "assistant",
             "model": "assistant", "system": "system", "tool": "tool"}
 HALF_A_PAIR = "it holds half of a surrogate pair (\\ud800 to \\udfff), which is no character"
-SHARED = 10_000  # so many different short completions are kept once for all rows: classes
+CHUNK = 200  # lines that are parsed together
+SHORT, SHARED = 40, 10_000  # characters; so many different short completions are kept once for all rows: classes
 
 
 class NotUtf8(ValueError):
@@ -39,6 +41,7 @@ class JsonLines:
         self.completions: list[str] = []
         self.others: list[tuple[int, Row]] = []
         self.misfits: list[Misfit] = []
+        self._known: dict[str, str] = {}
 
     @property
     def good(self) -> int:
@@ -46,22 +49,30 @@ class JsonLines:
 
     def read(self, lines: Iterable[bytes]) -> "JsonLines":
         """Take all lines in. Raises NotUtf8."""
-        loads, shared = orjson.loads, {}
-        for number, raw in enumerate(lines, 1):
-            try:
-                row = loads(raw)
-                prompt, completion = row["prompt"], row["completion"]
-                if len(row) != 2 or prompt.__class__ is not str or completion.__class__ is not str or len(raw) > MAX_LINE:
-                    raise KeyError
-            except (orjson.JSONDecodeError, KeyError, TypeError, IndexError):
-                self._other(number, raw)
-                continue
-            if len(completion) < 40 and len(shared) < SHARED:
-                completion = shared.setdefault(completion, completion)
-            self.lines.append(number)
-            self.prompts.append(prompt)
-            self.completions.append(completion)
+        remaining, first = iter(lines), 1
+        while some := list(islice(remaining, CHUNK)):
+            self._take(first, some)
+            first += len(some)
         return self
+
+    def _take(self, first: int, lines: list[bytes]) -> None:
+        """Lines of which the first has this number: together, or where one of them is no plain row, each by itself."""
+        if columns := _plain(lines):
+            self.lines.extend(range(first, first + len(lines)))
+            self.prompts += columns[0]
+            self.completions += self._shared(columns[1])
+        elif len(lines) > 1:
+            for number, line in enumerate(lines, first):
+                self._take(number, [line])
+        else:
+            self._other(first, lines[0])
+
+    def _shared(self, completions: list[str]) -> list[str]:
+        """The completions, with one that was met before in the place of its equal."""
+        if len(self._known) >= SHARED:
+            return completions
+        same = self._known.setdefault
+        return [same(text, text) if len(text) < SHORT else text for text in completions]
 
     def _other(self, number: int, raw: bytes) -> None:
         if not raw.strip():
@@ -71,6 +82,17 @@ class JsonLines:
             self.misfits.append(Misfit(number, row, raw[:200].decode("utf-8", "replace").strip()))
         else:
             self.others.append((number, row))
+
+
+def _plain(lines: list[bytes]) -> tuple[list[str], list[str]] | None:
+    """The prompts and the completions of lines that all are plain prompt-completion rows."""
+    try:
+        rows = list(map(orjson.loads, lines))
+        prompts, completions = [row["prompt"] for row in rows], [row["completion"] for row in rows]
+    except (orjson.JSONDecodeError, KeyError, TypeError, IndexError):
+        return None
+    plain = {*map(type, prompts), *map(type, completions)} == {str} and {*map(len, rows)} == {2}
+    return (prompts, completions) if plain and max(map(len, lines)) <= MAX_LINE else None
 
 
 def _parse(raw: bytes) -> Row | str:

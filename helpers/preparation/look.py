@@ -10,27 +10,26 @@ finding of another kind. Knows nothing of findings.
 """
 
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 from itertools import compress
 
 import numpy as np
 
-from helpers.preparation.characters import CONTROL, census, clean
+from helpers.preparation.characters import CONTROL, SHOUTING, census, clean, is_loud
 from helpers.preparation.endings import Style, style_of
+from helpers.preparation.keys import LABEL_LENGTH, first_of, hashes, plain_label, utf8_size
 from helpers.preparation.rules import without_extras
 from helpers.preparation.table import Pairs, Row, Table
 from helpers.tokens import count_many, count_row, count_tokens, first_token
 
 TASKS = {"classification": "classification", "generation": "conditional generation", "open-ended": "open-ended generation",
          "chat": "conversation", "preference": "preference between two answers"}
-LABEL_LENGTH = 60  # characters; a longer answer is no class
 CLASS_SHARE = 3  # classes are at most a third of the rows
 MIXER = 0x9E3779B97F4A7C15 - 2**64  # odd, so that no two questions mix to the same; overflow is meant
 ROOM = 8  # tokens that separator and stop sequence take, and some
 MANY = 1000  # classes whose first tokens we still look at
-SHOUTING = 0.5  # capitals for each small letter
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +49,9 @@ class Look:
         self.task = ""  # not known yet
         self.meant: set[str] = set()  # what somebody wants to keep although a fix was offered: names of findings
         self._style: Style | None = None
+        self._rows, self._of_rows = table.lines, dict[str, np.ndarray]()
         self.task = self._guess()
+        self._of_rows.clear()  # of classification tasks, answers are compared as labels
         if self.task == "classification" and "completion" in self.shouting:
             self.leave("capitals-completions")  # names of classes are written as their owner likes
 
@@ -74,6 +75,7 @@ class Look:
         for name in ("characters", "has_controls", "_capitals"):
             self.__dict__.pop(name, None)
         self._style = None
+        self._of_rows.clear()
         self.table.of_content.clear()
 
     def leave(self, kind: str) -> None:
@@ -81,14 +83,15 @@ class Look:
         self.meant.add(kind)
         if kind.startswith(("capitals-", "prompt-beginning", "completion-beginning")):
             self._style = None
+            self._of_rows.clear()
             self.table.of_content.clear()
 
     @cached_property
     def characters(self) -> list[dict[str, int]]:
         """How often each character occurs in the texts as they were read, for each field of the rows."""
         if self.pairs is not None:
-            return [census(map(self.style.prompt_body, self.table.questions())),
-                    census(map(self.style.completion_body, self.table.answers()))]
+            return [census(self.style.bodies(self.table.questions(), "prompt")),
+                    census(self.style.bodies(self.table.answers(), "completion"))]
         return [census(text for place in range(len(self.table)) for text in self.table.texts(place))]
 
     @cached_property
@@ -102,44 +105,54 @@ class Look:
 
     @cached_property
     def _capitals(self) -> list[str]:
-        if self.pairs is None or not any(_is_loud(counts, SHOUTING / 10) for counts in self.characters):
+        if self.pairs is None or not any(is_loud(counts, SHOUTING / 10) for counts in self.characters):
             return []
         # By the rows that will be left, each once, so that dropping the others changes nothing; it takes a second look.
-        bodies = [list(self._bodies(texts, body)) for texts, body in (
-            (self.table.questions(), self.style.prompt_body), (self.table.answers(), self.style.completion_body))]
-        keys = [_hashes(map(str.lower, some)) for some in bodies]
-        mask = first_of(keys[0] * np.int64(MIXER) + keys[1], self.sound & (keys[1] != 0))
-        return [field for field, some in zip(self.table.fields, bodies, strict=True) if _is_loud(census(compress(some, mask)))]
+        keys = [hashes(map(str.lower, self._bodies(field))) for field in self.table.fields]
+        mask = first_of(keys[0] * np.int64(MIXER) + keys[1], self.sound & (keys[1] != 0)).tolist()
+        return [field for field in self.table.fields if is_loud(census(compress(self._bodies(field), mask)))]
 
     def questions(self) -> Iterator[str]:
         """What each row asks, as it will be when the suggestions are taken."""
-        return self._canonical(self.table.questions(), self.style.prompt_body, "prompt")
+        return self._canonical(self.table.questions(), "prompt")
 
     def answers(self) -> Iterator[str]:
-        return self._canonical(self.table.answers(), self.style.completion_body, "completion")
+        return self._canonical(self.table.answers(), "completion")
 
-    def _canonical(self, texts: Iterator[str], body: Callable[[str], str], field: str) -> Iterator[str]:
-        bodies = self._bodies(texts, body)
+    def _canonical(self, texts: Iterator[str], field: str) -> Iterator[str]:
+        bodies = self._written(texts, field)
         return map(str.lower, bodies) if field in self.shouting else bodies
 
-    def _bodies(self, texts: Iterator[str], body: Callable[[str], str]) -> Iterator[str]:
+    def _bodies(self, field: str) -> Iterator[str]:
+        return self._written(self.table.questions() if field == "prompt" else self.table.answers(), field)
+
+    def _written(self, texts: Iterator[str], field: str) -> Iterator[str]:
         texts = map(clean, texts) if self.has_controls else texts
-        return map(str.strip, texts) if self.pairs is None else map(body, texts)
+        return map(str.strip, texts) if self.pairs is None else self.style.bodies(texts, field)
 
     @property
     def question_keys(self) -> np.ndarray:
         """A number for each row, equal where the questions are; 0 where there is none."""
-        return self.content("question", lambda: _hashes(self.questions()))
+        return self.content("question", lambda: hashes(self.questions()))
 
     @property
     def answer_keys(self) -> np.ndarray:
         """A number for each row, equal where the answers are; 0 where there is none."""
-        return self.content("answer", lambda: _hashes(self.answers()))
+        return self.content("answer", lambda: hashes(self.answers()))
 
     @property
     def label_keys(self) -> np.ndarray:
         """As `answer_keys`, with answers that differ only in case, space or the full stop taken for one."""
-        return self.content("label", lambda: _hashes(map(label_key, self.answers())))
+        def make() -> np.ndarray:
+            # Of answers that come often, one stands for all.
+            first, which = np.unique(self.answer_keys, return_index=True, return_inverse=True)[1:]
+            wanted = np.zeros(len(self.table), dtype=bool)
+            wanted[first] = True
+            labels = np.zeros(len(self.table), dtype=np.int64)
+            labels[wanted] = hashes(map(plain_label, compress(self.answers(), wanted.tolist())))
+            return labels[first[which]]
+
+        return self.content("label", make)
 
     @property
     def identities(self) -> np.ndarray:
@@ -147,7 +160,7 @@ class Look:
         if self.pairs is not None:
             answers = self.label_keys if self.task == "classification" else self.answer_keys
             return self.question_keys * np.int64(MIXER) + answers
-        return self.content("identity", lambda: _hashes(
+        return self.content("identity", lambda: hashes(
             json.dumps(without_extras(self.table.cleaned(place, clean))[0], sort_keys=True) for place in range(len(self.table))))
 
     @property
@@ -155,8 +168,8 @@ class Look:
         """Whether each row has the fields that it needs, so that its texts can be looked at."""
         if self.pairs is None:
             return self.content("sound", lambda: np.array([error is None for error in self.table.errors()], dtype=bool))
-        return np.logical_and(*(np.array([value is not None for value in column], dtype=bool)
-                                for column in self.pairs.columns.values()))
+        return self.content("sound", lambda: np.logical_and(*(
+            np.array([value is not None for value in column], dtype=bool) for column in self.pairs.columns.values())))
 
     @property
     def answered(self) -> np.ndarray:
@@ -166,28 +179,36 @@ class Look:
     @property
     def first(self) -> np.ndarray:
         """Whether no row before it is the same. Equal keys are equal rows: 64 bits do not collide by chance."""
-        return first_of(self.identities, self.answered)
+        return self._while_rows_stay("first", lambda: first_of(self.identities, self.answered))
 
     @property
     def content_tokens(self) -> np.ndarray:
         """Tokens of each row that may be too long, with room for markers; 0 for the others, which fit for certain."""
         def make() -> np.ndarray:
-            # A token is at least one byte.
-            sizes = np.fromiter(map(_bytes, self.questions()), np.int64) + np.fromiter(map(_bytes, self.answers()), np.int64)
-            limit = self.options.max_tokens
-            # A conversation has tokens around its messages, and tools and answers that the question does not show.
-            long = (sizes > limit - ROOM) if self.pairs is not None else np.ones(len(sizes), dtype=bool)
-            counts = np.zeros(len(sizes), dtype=np.int64)
-            if (long & self.sound).any():  # the tokenizer takes half a second to load
-                counts[long & self.sound] = self._count(long & self.sound)
+            long = self._may_be_long() & self.sound
+            counts = np.zeros(len(self.table), dtype=np.int64)
+            if long.any():  # the tokenizer takes half a second to load
+                counts[long] = self._count(long)
             return counts
 
         return self.content("tokens", make)
 
+    def _may_be_long(self) -> np.ndarray:
+        if self.pairs is None:
+            # A conversation has tokens around its messages, and tools and answers that the question does not show.
+            return np.ones(len(self.table), dtype=bool)
+        # A token is at least one byte, and a character at most four.
+        room = self.options.max_tokens - ROOM
+        long = 4 * (np.fromiter(map(len, self.questions()), np.int64) + np.fromiter(map(len, self.answers()), np.int64)) > room
+        if long.any():
+            texts = (compress(some, long.tolist()) for some in (self.questions(), self.answers()))
+            long[long] = sum(np.fromiter(map(utf8_size, some), np.int64) for some in texts) > room
+        return long
+
     def _count(self, wanted: np.ndarray) -> np.ndarray:
         model = self.options.model
         if self.pairs is not None:
-            texts = (list(compress(some, wanted)) for some in (self.questions(), self.answers()))
+            texts = (list(compress(some, wanted.tolist())) for some in (self.questions(), self.answers()))
             return sum(count_many(some, model) for some in texts) + ROOM
         return np.array([tokens_of(row, model) for row in compress(self.table.rows(), wanted)], dtype=np.int64)
 
@@ -199,23 +220,23 @@ class Look:
     @property
     def kept(self) -> np.ndarray:
         """The rows that are left when those without an answer, too long or said twice are dropped: statistics go by them."""
-        return self.answered & self.first & ~self.overlong
+        return self._while_rows_stay("kept", lambda: self.answered & self.first & ~self.overlong)
 
     @property
     def labels(self) -> dict[str, int]:
         """The classes of a classification task with their examples, the largest first."""
         places = np.flatnonzero(self.kept)
-        _, first, counts = np.unique(self.label_keys[places], return_index=True, return_counts=True)
+        first, counts = np.unique(self.label_keys[places], return_index=True, return_counts=True)[1:]
         named = {self.answer(places[place]): int(count) for place, count in zip(first, counts, strict=True)}
         return dict(sorted(named.items(), key=lambda item: (-item[1], item[0])))
 
     def question(self, place: int) -> str:
         """The question of one row, as in `questions`."""
-        return next(self._canonical(iter([self.table.question(int(place))]), self.style.prompt_body, "prompt"))
+        return next(self._canonical(iter([self.table.question(int(place))]), "prompt"))
 
     def answer(self, place: int) -> str:
         """The answer of one row, as in `answers`."""
-        return next(self._canonical(iter([self.table.answer(int(place))]), self.style.completion_body, "completion"))
+        return next(self._canonical(iter([self.table.answer(int(place))]), "completion"))
 
     @property
     def one_token(self) -> bool:
@@ -224,6 +245,14 @@ class Look:
             return False
         labels = self.labels
         return len(labels) <= MANY and len({first_token(f" {label}", self.options.model) for label in labels}) == len(labels)
+
+    def _while_rows_stay(self, name: str, make: Callable[[], np.ndarray]) -> np.ndarray:
+        """An array that holds until a row goes, or rows are compared in another way."""
+        if self._rows is not self.table.lines:
+            self._rows, self._of_rows = self.table.lines, {}
+        if name not in self._of_rows:
+            self._of_rows[name] = make()
+        return self._of_rows[name]
 
     def content(self, name: str, make: Callable[[], np.ndarray]) -> np.ndarray:
         """An array with an entry for each row that is worked out once, and holds for any way of writing the same."""
@@ -239,22 +268,25 @@ class Look:
             return "chat"
         if not self.question_keys[kept].any():
             return "open-ended"
-        labels, places = np.unique(self.label_keys[kept], return_index=True)
-        if len(labels) * CLASS_SHARE > kept.sum():
+        if self._varied(kept):
             return "generation"
+        places = np.unique(self.label_keys[kept], return_index=True)[1]
         longest = max((len(self.answer(place)) for place in np.flatnonzero(kept)[places]), default=0)
         return "classification" if longest <= LABEL_LENGTH else "generation"
+
+    def _varied(self, kept: np.ndarray) -> bool:
+        """Whether there are too many different answers for classes. Mostly the first third of the rows tells."""
+        different, most = set(), int(kept.sum())
+        for text in compress(self.answers(), first_of(self.answer_keys, kept).tolist()):
+            different.add(hash(plain_label(text)))
+            if len(different) * CLASS_SHARE > most:
+                return True
+        return False
 
     def _turns(self, kept: np.ndarray) -> float:
         """How many turns of the user a conversation has, on the average."""
         turns = [sum(message["role"] == "user" for message in row["messages"]) for row in compress(self.table.rows(), kept)]
         return sum(turns) / len(turns) if turns else 0
-
-
-@lru_cache(maxsize=50_000)
-def label_key(text: str) -> str:
-    """The same for labels that differ only in case, space or the punctuation around them."""
-    return " ".join(text.casefold().split()).strip(" .,;:!\"'") or text if len(text) <= LABEL_LENGTH else text
 
 
 def tokens_of(row: Row, model: str) -> int:
@@ -263,25 +295,3 @@ def tokens_of(row: Row, model: str) -> int:
         return count_row(row, model)
     except (KeyError, TypeError, AttributeError):
         return count_tokens(json.dumps(row, ensure_ascii=False), model)
-
-
-def _is_loud(counts: dict[str, int], limit: float = SHOUTING) -> bool:
-    """Whether there are more capitals for each small letter than the limit."""
-    upper, lower = (sum(number for character, number in counts.items() if test(character)) for test in (str.isupper, str.islower))
-    return upper > 1 and upper > limit * lower
-
-
-def first_of(keys: np.ndarray, wanted: np.ndarray | None = None) -> np.ndarray:
-    """Whether each row is wanted and has a key that no wanted row before it has."""
-    result = np.zeros(len(keys), dtype=bool)
-    places = np.arange(len(keys)) if wanted is None else np.flatnonzero(wanted)
-    result[places[np.unique(keys[places], return_index=True)[1]]] = True
-    return result
-
-
-def _bytes(text: str) -> int:
-    return len(text) if text.isascii() else len(text.encode())
-
-
-def _hashes(texts: Iterable[str]) -> np.ndarray:
-    return np.fromiter(map(hash, texts), dtype=np.int64)  # of an empty text 0

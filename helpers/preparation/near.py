@@ -9,17 +9,19 @@ are missed, of those at 0.8 one in ten thousand. datasketch does the same text b
     clusters(texts, 3, texts.__getitem__)   # array([0, 0, 2])
 """
 
+import os
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 
 import numpy as np
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 NEAR = 0.7
 BANDS, ROWS_OF_BAND = 12, 3  # three numbers of 16 bits and one more fit into an integer
 K = BANDS * ROWS_OF_BAND
 CHUNK = 4000  # texts at a time: what is worked out for them is some ten times their size
+PAIRS, COMPARED = 20_000, 1000  # pairs whose signatures, and whose texts, are compared together
+MOST_THREADS = 4
 LIKELY = 0.5  # shared numbers below which a pair is not worth an exact comparison
 BASE = np.uint64(0x9E3779B97F4A7C15)  # odd, like all factors here: products of 64 bits then lose nothing
 POWERS = np.cumprod(np.full(64, BASE), dtype=np.uint64)
@@ -48,8 +50,8 @@ def clusters(texts: Iterable[str], number: int, text_at: Callable[[int], str]) -
         first, second = _candidates(signatures, has_words, band)
         unknown = labels[first] != labels[second]
         first, second = first[unknown], second[unknown]
-        shared = (signatures[first] == signatures[second]).mean(axis=1)
-        first, second = first[shared >= LIKELY], second[shared >= LIKELY]
+        likely = _likely(signatures, first, second)
+        first, second = first[likely], second[likely]
         if len(first):
             near = _similarity(text_at, first, second) >= NEAR
             labels = _merged(labels, first[near], second[near])
@@ -60,11 +62,12 @@ def _signatures(texts: Iterator[str], number: int) -> tuple[np.ndarray, np.ndarr
     """K numbers [number, K] for each text, and whether it has words."""
     signatures = np.zeros((number, K), dtype=np.uint16)
     has_words = np.zeros(number, dtype=bool)
-    for start in range(0, number, CHUNK):
-        features, counts = _features(list(islice(texts, CHUNK)))
+
+    def sign(start: int, some: list[str]) -> None:
+        features, counts = _features(some)
         present = np.flatnonzero(counts)
         if not len(present):
-            continue
+            return
         starts = np.concatenate([[0], np.cumsum(counts)[:-1]])[present]
         short = (features >> np.uint64(32)).astype(np.uint32)
         for place, (factor, shift) in enumerate(zip(FACTORS, SHIFTS, strict=True)):
@@ -72,7 +75,23 @@ def _signatures(texts: Iterator[str], number: int) -> tuple[np.ndarray, np.ndarr
             # Small numbers all begin alike: what tells them apart is in their lower half.
             signatures[start + present, place] = (least ^ (least >> np.uint32(16))).astype(np.uint16)
         has_words[start + present] = True
+
+    # Most of it is arithmetic of numpy, which lets other threads run. A few chunks at a time: texts may be made as they are read.
+    threads = min(MOST_THREADS, os.cpu_count() or 1)
+    with ThreadPoolExecutor(threads) as pool:
+        for start in range(0, number, CHUNK * threads):
+            starts = range(start, min(number, start + CHUNK * threads), CHUNK)
+            list(pool.map(sign, starts, [list(islice(texts, CHUNK)) for _ in starts]))
     return signatures, has_words
+
+
+def _likely(signatures: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Whether each pair shares enough numbers to be worth an exact comparison."""
+    result = np.zeros(len(first), dtype=bool)
+    for start in range(0, len(first), PAIRS):
+        part = slice(start, start + PAIRS)
+        result[part] = np.count_nonzero(signatures[first[part]] == signatures[second[part]], axis=1) >= LIKELY * K
+    return result
 
 
 def _features(texts: list[str]) -> tuple[np.ndarray, np.ndarray]:
@@ -120,14 +139,15 @@ def _candidates(signatures: np.ndarray, has_words: np.ndarray, band: int) -> tup
     new = np.ones(len(keys), dtype=bool)
     new[later] = False
     group_start = np.flatnonzero(new)[np.cumsum(new) - 1][later]
-    return places[np.concatenate([group_start, later - 1])], places[np.concatenate([later, later])]
+    apart = group_start < later - 1  # else both are one pair
+    return places[np.concatenate([group_start[apart], later - 1])], places[np.concatenate([later[apart], later])]
 
 
 def _similarity(text_at: Callable[[int], str], first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """The Jaccard similarity of each pair."""
     result = np.zeros(len(first))
-    for start in range(0, len(first), CHUNK):
-        pairs = np.stack([first[start : start + CHUNK], second[start : start + CHUNK]])
+    for start in range(0, len(first), COMPARED):
+        pairs = np.stack([first[start : start + COMPARED], second[start : start + COMPARED]])
         needed, where = np.unique(pairs, return_inverse=True)
         features, counts = _features([text_at(place) for place in needed.tolist()])
         sets = [set(some) for some in _split(features.tolist(), counts.tolist())]
@@ -144,10 +164,14 @@ def _split(values: list[int], counts: list[int]) -> Iterator[list[int]]:
 
 def _merged(labels: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """The clusters after these pairs have been found near; named by their first text."""
-    number = len(labels)
-    edges = (np.concatenate([labels, first]), np.concatenate([np.arange(number), second]))
-    graph = coo_array((np.ones(len(edges[0]), dtype=bool), edges), shape=(number, number))
-    _, component = connected_components(graph, directed=False)
-    least = np.full(component.max(initial=0) + 1, number)
-    np.minimum.at(least, component, np.arange(number))
-    return least[component]
+    from scipy.sparse import coo_array  # only here: a quarter of a second
+    from scipy.sparse.csgraph import connected_components
+
+    names, which = np.unique(np.concatenate([labels[first], labels[second]]), return_inverse=True)
+    edges = np.ones(len(first), dtype=bool), (which[: len(first)], which[len(first) :])
+    _, component = connected_components(coo_array(edges, shape=(len(names), len(names))), directed=False)
+    # Names are in order: the first of a component is the least.
+    least = names[np.unique(component, return_index=True)[1]]
+    renamed = np.arange(len(labels))
+    renamed[names] = least[component]
+    return renamed[labels]

@@ -124,13 +124,13 @@ def _finding(finding: Finding, outcome: Outcome) -> dict[str, Any]:
             "by_writing": finding.by_writing or None, "applied": finding.kind in outcome.applied or bool(finding.by_writing)}
 
 
-def show_steps(console: Console, steps: NextSteps, size: Estimate | None) -> None:
-    """How much there is to train on, and what to run next."""
+def show_steps(console: Console, steps: NextSteps, size: Estimate | None, *, ready: bool = True) -> None:
+    """How much there is to train on, and what to run next, once it is `ready`."""
     if size is not None:
         about = "" if size.exact else "About "
         console.print(f"\n{about}{size.tokens:,} tokens, the longest row {size.longest:,}; {size.trained_tokens:,} to "
                       f"train on in {plural(int(steps.hyperparameters['n_epochs']), 'epoch')}.")
-    console.print("\nTrain on it:")
+    console.print("\nTrain on it:" if ready else "\nWhen they are mended, train on it:")
     # Unbroken, so that it can be copied.
     console.print(f"  [bold]{escape(steps.command)}[/]", soft_wrap=True)
     console.print("or in Python:")

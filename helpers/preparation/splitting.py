@@ -8,8 +8,6 @@ their shares. Knows rows by their keys. Knows nothing of files.
 
 import numpy as np
 import pandas as pd
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from helpers import splits
 from helpers.preparation.checks.repeats import near_clusters
@@ -31,6 +29,9 @@ def split(look: Look, *, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
 
 def sources(look: Look) -> np.ndarray:
     """A number for each row, equal for rows that must not be parted."""
+    from scipy.sparse import coo_array  # only here: a quarter of a second
+    from scipy.sparse.csgraph import connected_components
+
     number = len(look.table)
     questions = look.question_keys
     reasons = [np.where(questions == 0, np.arange(number), pd.factorize(questions)[0] + number)]

@@ -9,8 +9,9 @@ question and an answer. Knows nothing of files, findings or fixes.
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import compress
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -20,6 +21,7 @@ from helpers.errors import FormatError
 from helpers.preparation.messages import OPENING, Row, last_answer, map_messages, message_text, renamed, transcript
 from helpers.preparation.rules import message_error
 
+CHUNK = 10_000  # rows that are changed together
 Kind = str  # "completion", "chat" or "preference"
 
 
@@ -79,7 +81,7 @@ class Table(ABC):
         self.groups = None if self.groups is None else self.groups[mask]
         for kept in (self.of_content, self.of_letters):
             kept.update({name: values[mask] for name, values in kept.items()})
-        self._keep(np.flatnonzero(mask).tolist())
+        self._keep(mask.tobytes())
 
     def leave_out_misfits(self) -> None:
         self.dropped += [(misfit.line, misfit.why) for misfit in self.misfits]
@@ -90,7 +92,7 @@ class Table(ABC):
         self.of_letters.clear()
 
     @abstractmethod
-    def _keep(self, places: list[int]) -> None: ...
+    def _keep(self, mask: bytes) -> None: ...
 
     @abstractmethod
     def questions(self) -> Iterator[str]:
@@ -144,6 +146,7 @@ class Pairs(Table):
                  **options: Any) -> None:
         super().__init__(source, lines, kind="completion", **options)
         self.columns = {"prompt": prompts, "completion": completions}
+        self._of_text: set[str] = set()  # columns known to hold texts alone: no edit changes that
 
     @property
     def prompts(self) -> list[Any]:
@@ -153,15 +156,25 @@ class Pairs(Table):
     def completions(self) -> list[Any]:
         return self.columns["completion"]
 
-    def _keep(self, places: list[int]) -> None:
+    def _keep(self, mask: bytes) -> None:
         for column in self.columns.values():
-            column[:] = [column[place] for place in places]
+            column[:] = compress(column, mask)
+
+    def is_text(self, field: str) -> bool:
+        """Whether all cells of a column are texts."""
+        if field not in self._of_text and set(map(type, self.columns[field])) <= {str}:
+            self._of_text.add(field)
+        return field in self._of_text
+
+    def cells(self, field: str) -> Iterator[str]:
+        """The cells of a column as texts."""
+        return iter(self.columns[field]) if self.is_text(field) else map(as_text, self.columns[field])
 
     def questions(self) -> Iterator[str]:
-        return map(as_text, self.prompts)
+        return self.cells("prompt")
 
     def answers(self) -> Iterator[str]:
-        return map(as_text, self.completions)
+        return self.cells("completion")
 
     def question(self, place: int) -> str:
         return as_text(self.prompts[place])
@@ -183,6 +196,18 @@ class Pairs(Table):
                     column[place] = function(column[place])
         self.changed()
 
+    def edit_many(self, places: np.ndarray, function: Callable[[list[str]], Iterable[str]], field: str) -> None:
+        """As `edit`, with a function of many texts of a column."""
+        column, whole = self.columns[field], len(places) == len(self) and self.is_text(field)
+        for start in range(0, len(places), CHUNK):
+            if whole:
+                column[start : start + CHUNK] = function(column[start : start + CHUNK])
+                continue
+            some = [place for place in places[start : start + CHUNK].tolist() if isinstance(column[place], str)]
+            for place, text in zip(some, function([column[place] for place in some]), strict=True):
+                column[place] = text
+        self.changed()
+
 
 class Chats(Table):
     """Rows of messages: conversations, or preferences between two answers. Their shape may still be wrong."""
@@ -193,8 +218,8 @@ class Chats(Table):
         super().__init__(source, lines, kind=kind, **options)
         self.content = [renamed(row) for row in content]
 
-    def _keep(self, places: list[int]) -> None:
-        self.content = [self.content[place] for place in places]
+    def _keep(self, mask: bytes) -> None:
+        self.content = list(compress(self.content, mask))
 
     def errors(self) -> list[str | None]:
         """Why the API would refuse each row."""

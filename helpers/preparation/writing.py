@@ -8,6 +8,7 @@ Knows JSONL and file names. The input is never written to.
 
 import json
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,8 @@ import orjson
 from helpers.errors import FormatError
 from helpers.jsonl import jsonl_lines, write_whole
 from helpers.preparation.table import Pairs, Table
+
+CHUNK = 1000  # lines that are written together
 
 
 def output_paths(source: Path, out: Path | None, *, split: bool) -> list[Path]:
@@ -40,10 +43,13 @@ def _lines(table: Table, places: Iterable[int]) -> Iterator[bytes]:
     if not isinstance(table, Pairs):
         yield from (line.encode() for line in jsonl_lines(map(table.row, places)))
         return
-    prompts, completions = table.prompts, table.completions
-    for place in places:
-        row = {"prompt": prompts[place], "completion": completions[place]}
-        if row["prompt"].__class__ is str and row["completion"].__class__ is str:
-            yield orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE)
+    dumps, newline = orjson.dumps, orjson.OPT_APPEND_NEWLINE
+    columns, plain, remaining = table.columns, all(map(table.is_text, table.fields)), iter(places)
+    while some := list(islice(remaining, CHUNK)):
+        prompts, completions = ([column[place] for place in some] for column in columns.values())
+        pairs = zip(prompts, completions, strict=True)
+        if plain:
+            yield b"".join([dumps({"prompt": prompt, "completion": completion}, None, newline) for prompt, completion in pairs])
         else:  # whole numbers of any size
-            yield json.dumps(row, ensure_ascii=False).encode() + b"\n"
+            rows = ({"prompt": prompt, "completion": completion} for prompt, completion in pairs)
+            yield "".join([json.dumps(row, ensure_ascii=False) + "\n" for row in rows]).encode()

@@ -1,6 +1,5 @@
-"""Uploading, following and reading the results of a job, against a scripted API."""
+"""Uploading rows, following and ending a job, against a scripted API."""
 
-import base64
 import json
 
 import httpx2
@@ -10,13 +9,9 @@ import pytest
 
 from helpers import jobs
 from helpers.errors import FormatError, JobFailed
-from helpers.jobs import COLUMNS, cancel, events, follow, read_results, results, upload, wait
+from helpers.jobs import cancel, events, follow, upload, wait
 
 ROWS = [{"prompt": "é", "completion": " b\n"}]
-TODAY = b"step,train_loss,train_accuracy,valid_loss,valid_mean_token_accuracy\n1,2.5,0.1,,\n2,1.5,0.4,1.75,0.35\n"
-OLD = (b"step,elapsed_tokens,elapsed_examples,training_loss,training_sequence_accuracy,training_token_accuracy,"
-       b"validation_loss,validation_sequence_accuracy,validation_token_accuracy,classification/accuracy\n"
-       b"1,100,8,2.5,0.0,0.1,,,,\n2,200,16,1.5,0.25,0.4,1.75,0.125,0.35,0.5\n")
 
 
 @pytest.fixture
@@ -125,39 +120,6 @@ def test_an_interruption_leaves_the_job_running_and_says_how_to_go_on(client_of,
         follow(client_of(handler), "ftjob-1", poll=0)
     assert "follow(client, 'ftjob-1') shows it again" in caught.value.__notes__[0]
     assert not any(request.method == "POST" for request in job.requests)
-
-
-@pytest.mark.parametrize("encode", [bytes, base64.b64encode, base64.encodebytes])
-@pytest.mark.parametrize("content", [TODAY, OLD])
-def test_both_result_formats_encoded_or_not_give_the_same_columns(content, encode):
-    table = read_results(encode(content))
-    assert set(table.columns) <= set(COLUMNS)
-    assert table["train_loss"].tolist() == [2.5, 1.5] and table["train_accuracy"].tolist() == [0.1, 0.4]
-    assert table["valid_loss"].isna().tolist() == [True, False] and table["valid_accuracy"][1] == 0.35
-    if content is OLD:
-        assert table["valid_sequence_accuracy"][1] == 0.125 and table["classification_accuracy"][1] == 0.5
-
-
-def test_a_result_file_that_is_neither_csv_nor_base64_is_refused():
-    with pytest.raises(FormatError, match="neither CSV nor base64: the result file begins b'<html>'"):
-        read_results(b"<html>")
-
-
-def test_results_take_a_job_or_its_id(client_of, scripted_job):
-    job = scripted_job([("succeeded", [])], result_files=["file-2"])
-
-    def handler(request):
-        return httpx2.Response(200, content=TODAY) if "/files/file-2/content" in request.url.path else job(request)
-
-    client = client_of(handler)
-    by_id = results(client, "ftjob-1")
-    pd.testing.assert_frame_equal(by_id, results(client, client.fine_tuning.jobs.retrieve("ftjob-1")))
-    assert len(by_id) == 2
-
-
-def test_a_job_without_results_says_why(client_of, scripted_job):
-    with pytest.raises(ValueError, match="ftjob-1 has no result file: it is 'running'"):
-        results(client_of(scripted_job([("running", [])])), "ftjob-1")
 
 
 def test_the_scripted_api_speaks_json_that_the_official_types_take(whole_job):

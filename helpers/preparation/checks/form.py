@@ -3,13 +3,15 @@
 For prompt-completion rows alone: in rows of messages the roles do all this. Knows markers through `endings.py`.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
+from itertools import compress, repeat
+from operator import ne
 
 import numpy as np
 
 from helpers.preparation.characters import clean
-from helpers.preparation.endings import SEPARATORS, STOPS, free_marker, is_misplaced
+from helpers.preparation.endings import SEPARATORS, STOPS, Style, free_marker, is_misplaced
 from helpers.preparation.findings import Finding, excerpt, plural, quoted
 from helpers.preparation.fixes import edit, texts_at
 from helpers.preparation.look import Look
@@ -59,8 +61,9 @@ def completion_start(look: Look) -> Finding | None:
     """Completions that do not begin with one space."""
     if look.pairs is None:
         return None
-    column = look.pairs.completions
-    wrong = [(text[:1] != " " or text[1:2].isspace()) and look.style.completion_body(text) != "" for text in map(as_text, column)]
+    column, style = look.pairs.completions, look.style
+    wrong = [(text[:1] != " " or text[1:2].isspace()) and body != "" for text, body in zip(
+        look.pairs.answers(), style.bodies(look.pairs.answers(), "completion"), strict=True)]
     places = np.flatnonzero(wrong)
     if not len(places):
         return None
@@ -69,7 +72,7 @@ def completion_start(look: Look) -> Finding | None:
                    "Most tokenizers have one token for a word with the space before it: such a word is learnt and written whole.",
                    look.table.lines[places], texts_at(column, places),
                    edit(look, places, lambda text: " " + text.lstrip(), "Let every completion begin with one space.",
-                        field="completion"))
+                        field="completion", of_many=lambda texts: [" " + text.lstrip() for text in texts]))
 
 
 def separator(look: Look) -> Finding | None:
@@ -78,7 +81,7 @@ def separator(look: Look) -> Finding | None:
         return None
     why = ("The separator tells the model where the prompt ends and the answer begins: without a fixed one that occurs nowhere "
            "else it goes on writing the prompt.")
-    return _marker(look, "prompt", look.style.separator, look.style.prompt_body, SEPARATORS, ("separator", why))
+    return _marker(look, "prompt", look.style.separator, SEPARATORS, ("separator", why))
 
 
 def stop_sequence(look: Look) -> Finding | None:
@@ -87,27 +90,26 @@ def stop_sequence(look: Look) -> Finding | None:
         return None
     why = ("The stop sequence tells where the answer ends: without one the model goes on writing, and with one that occurs "
            "within an answer it stops too early.")
-    return _marker(look, "completion", look.style.stop, look.style.completion_body, STOPS, ("stop-sequence", why))
+    return _marker(look, "completion", look.style.stop, STOPS, ("stop-sequence", why))
 
 
-def _marker(look: Look, field: str, marker: str, body: Callable[[str], str], known: Sequence[str],
-            words: tuple[str, str]) -> Finding | None:
-    (kind, why), noun, column = words, words[0].replace("-", " "), look.table.columns[field]
+def _marker(look: Look, field: str, marker: str, known: Sequence[str], words: tuple[str, str]) -> Finding | None:
+    (kind, why), noun, style = words, words[0].replace("-", " "), look.style
     # Completions begin with a space, now or after their own fix. Empty ones get no stop sequence: they would look like answers.
     lead = " " if field == "completion" else ""
-    cleaned = clean if look.has_controls else str
-    cells = [None if value is None else cleaned(as_text(value)) for value in column]
-    texts = [None if cell is None or (lead and not body(cell)) else cell for cell in cells]
-    missing = np.flatnonzero([text is not None and not text.endswith(marker) for text in texts])
-    inside = np.flatnonzero([text is not None and marker != "" and is_misplaced(text, marker) for text in texts])
-    twice = np.array([place for place in inside.tolist() if not is_misplaced(lead + body(texts[place]) + marker, marker)],
-                     dtype=int)
-    if not any(text is not None for text in texts) or (marker and not len(missing) and not len(inside)):
+    column, texts = look.table.columns[field], _cleaned(look, field)
+    there = np.array([value is not None for value in column], dtype=bool)
+    if lead:
+        there &= np.fromiter(map(bool, style.bodies(texts, field)), dtype=bool)
+    missing, inside, twice = _misplaced(texts, there, marker, partial(_ended, style=style, marker=marker, field=field, lead=lead))
+    if not there.any() or (marker and not len(missing) and not len(inside)):
         return None
-    chosen = free_marker([lead + body(text) for text in texts if text is not None], (marker, *known) if marker else known)
-    ended = partial(_ended, body=body, marker=chosen, field=field)
-    places = np.flatnonzero([text is not None and ended(text) != text for text in texts])
-    fix = edit(look, places, ended, f"End every {field} with {quoted(chosen)}.", field=field)
+    candidates = (marker, *known) if marker else known
+    chosen = free_marker(lambda: compress(style.bodies(texts, field), there.tolist()), candidates, lead)
+    ended = partial(_ended, style=style, marker=chosen, field=field)
+    places = _unlike(ended, texts, there, chosen)
+    fix = edit(look, places, lambda text: next(ended([text])), f"End every {field} with {quoted(chosen)}.", field=field,
+               of_many=ended)
     if not marker:
         return Finding(kind, "warning", f"The {field}s do not end with a common {noun}.", why, (),
                        texts_at(column, places, end=True), fix)
@@ -120,7 +122,42 @@ def _marker(look: Look, field: str, marker: str, body: Callable[[str], str], kno
     return Finding(kind, "warning", what, why, look.table.lines[missing], texts_at(column, missing, end=True), fix)
 
 
-def _ended(text: str, *, body: Callable[[str], str], marker: str, field: str) -> str:
-    """The text with this marker at its end; before a completion, the space as it was."""
-    start = text[: len(text) - len(text.lstrip())] if field == "completion" else ""
-    return start + body(text) + marker
+def _cleaned(look: Look, field: str) -> Sequence[str]:
+    """The cells of a column as texts without control characters; the column itself where they are that already."""
+    if not look.has_controls and look.table.is_text(field):
+        return look.table.columns[field]
+    texts = look.table.cells(field)
+    return list(map(clean, texts) if look.has_controls else texts)
+
+
+def _unlike(ended: Callable[[Iterable[str]], Iterator[str]], texts: Sequence[str], there: np.ndarray, marker: str) -> np.ndarray:
+    """The places of the texts that are not yet as `ended` writes them."""
+    may_be = np.flatnonzero(there & np.fromiter(map(str.endswith, texts, repeat(marker)), dtype=bool))
+    some = [texts[place] for place in may_be.tolist()]
+    result = there.copy()
+    result[may_be] = np.fromiter(map(ne, ended(some), some), dtype=bool)
+    return np.flatnonzero(result)
+
+
+def _misplaced(texts: Sequence[str], there: np.ndarray, marker: str,
+               right: Callable[[Iterable[str]], Iterator[str]]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The places of texts without the marker at their end, of those with it before their end, and of these those with two."""
+    if not marker:
+        return tuple(np.zeros(0, dtype=int) for _ in range(3))
+    missing = np.flatnonzero(there & ~np.fromiter(map(str.endswith, texts, repeat(marker)), dtype=bool))
+    found = np.fromiter(map(str.find, texts, repeat(marker)), dtype=np.int64)
+    sizes = np.fromiter(map(len, texts), dtype=np.int64)
+    inside = np.flatnonzero(there & (found >= 0) & (found < sizes - len(marker)))
+    ended = right([texts[place] for place in inside.tolist()])
+    twice = [place for place, text in zip(inside.tolist(), ended, strict=True) if not is_misplaced(text, marker)]
+    return missing, inside, np.array(twice, dtype=int)
+
+
+def _ended(texts: Iterable[str], *, style: Style, marker: str, field: str, lead: str | None = None) -> Iterator[str]:
+    """The texts with this marker at their ends; before completions `lead`, or the space as it was."""
+    texts = list(texts)
+    bodies = style.bodies(texts, field)
+    if lead is not None or field == "prompt":
+        return (f"{lead or ''}{body}{marker}" for body in bodies)
+    return (f" {body}{marker}" if text[:1] == " " and not text[1:2].isspace() else
+            f"{text[: len(text) - len(text.lstrip())]}{body}{marker}" for text, body in zip(texts, bodies, strict=True))

@@ -11,7 +11,8 @@ import numpy as np
 
 from helpers.preparation.findings import Finding, excerpt, plural, quoted, verb
 from helpers.preparation.fixes import drop, edit
-from helpers.preparation.look import TASKS, Look, label_key
+from helpers.preparation.keys import label_key
+from helpers.preparation.look import TASKS, Look
 from helpers.preparation.rules import MINIMUM_EXAMPLES
 
 UNEVEN = 10  # times as many examples of the largest class as of the smallest
@@ -27,7 +28,7 @@ def label_spelling(look: Look) -> Finding | None:
     """Classes that differ only in case, space or punctuation."""
     if look.task != "classification":
         return None
-    counts = Counter(compress((text.strip() for text in look.answers()), look.kept))
+    counts = Counter(compress(map(str.strip, look.answers()), look.kept.tolist()))
     spellings: dict[str, list[str]] = {}
     for label, _ in sorted(counts.items(), key=lambda item: (-item[1], item[0])):
         spellings.setdefault(label_key(label), []).append(label)
@@ -52,23 +53,30 @@ def _respelt(look: Look, text: str, usual: dict[str, str]) -> str:
 
 def conflicts(look: Look) -> Finding | None:
     """Equal prompts with different answers, where each prompt should have one."""
-    if look.task not in ("classification", "generation") or not look.sound.any():
+    if look.task not in ("classification", "generation") or not (look.answered & (look.question_keys != 0)).any():
         return None
     answers = look.label_keys if look.task == "classification" else look.answer_keys
     places = np.flatnonzero(look.answered & (look.question_keys != 0))
-    _, which = np.unique(look.question_keys[places], return_inverse=True)
-    pairs = np.unique(np.stack([which, answers[places]]), axis=1)
-    several = np.bincount(pairs[0], minlength=which.max(initial=-1) + 1) > 1
-    found = places[several[which]]
+    found = places[_with_several(look.question_keys[places], answers[places])]
     if not len(found):
         return None
-    texts = list(compress(look.questions(), np.isin(np.arange(len(look.table)), found[:3])))
+    texts = [look.question(place) for place in found[:3].tolist()]
     return Finding("conflicting-answers", "warning" if look.task == "classification" else "advice",
                    f"{plural(len(found), 'row has', 'rows have')} a prompt that has another answer elsewhere.",
                    "The model cannot learn both: look which one is right. Such rows stay on one side of a split.",
                    look.table.lines[found], [*dict.fromkeys(map(excerpt, texts))],
                    drop(look, found, f"Drop all {plural(len(found), 'row')}.", "its prompt has another answer elsewhere",
                         recommended=False))
+
+
+def _with_several(questions: np.ndarray, answers: np.ndarray) -> np.ndarray:
+    """Whether the question of each row has another answer in another row."""
+    order = np.argsort(questions)
+    starts = np.flatnonzero(np.diff(questions[order], prepend=questions[order[:1]] - 1))
+    several = np.minimum.reduceat(answers[order], starts) != np.maximum.reduceat(answers[order], starts)
+    result = np.zeros(len(questions), dtype=bool)
+    result[order] = np.repeat(several, np.diff(starts, append=len(questions)))
+    return result
 
 
 def class_balance(look: Look) -> Finding | None:

@@ -7,7 +7,8 @@ import numpy as np
 
 from helpers.preparation.findings import Finding, plural, the
 from helpers.preparation.fixes import drop, gists_at
-from helpers.preparation.look import Look, first_of
+from helpers.preparation.keys import first_of
+from helpers.preparation.look import Look
 from helpers.preparation.near import clusters
 
 

@@ -101,8 +101,7 @@ def missing_values(look: Look) -> Finding | None:
     table = look.table
     if not isinstance(table, Pairs):
         return None
-    places = np.flatnonzero([prompt is None or completion is None
-                             for prompt, completion in zip(table.prompts, table.completions, strict=True)])
+    places = np.flatnonzero(~look.sound)
     if not len(places):
         return None
     return Finding("missing-values", "error",
@@ -115,6 +114,8 @@ def values(look: Look) -> Finding | None:
     """Prompts and completions that are numbers, booleans, lists or dictionaries."""
     table = look.table
     if not isinstance(table, Pairs):
+        return None
+    if all(map(table.is_text, table.fields)):
         return None
     wrong = {name: [place for place, value in enumerate(column) if value is not None and value.__class__ is not str]
              for name, column in table.columns.items()}
@@ -151,7 +152,7 @@ def no_answer(look: Look) -> Finding | None:
     return Finding("empty-completions", "error",
                    f"{plural(len(places), 'row has', 'rows have')} an empty completion.",
                    "There is nothing to learn from it, and the API refuses a file with an empty completion.",
-                   look.table.lines[places], texts_at([*look.table.questions()], places),
+                   look.table.lines[places], texts_at(look.pairs.prompts, places),
                    drop(look, places, f"Drop {the(len(places), 'row')}.", "its completion is empty"))
 
 
@@ -164,5 +165,5 @@ def no_question(look: Look) -> Finding | None:
         return None
     return Finding("empty-prompts", "warning", f"{plural(len(places), 'row has', 'rows have')} an empty prompt.",
                    "Most rows have one: the model would learn to answer nothing in particular.", look.table.lines[places],
-                   texts_at([*look.table.answers()], places),
+                   texts_at(look.pairs.completions, places),
                    drop(look, places, f"Drop {the(len(places), 'row')}.", "its prompt is empty", recommended=False))

@@ -24,6 +24,7 @@ DAMAGED = re.compile("\ufffd|Ã[\u0080-\u00bf€‚ƒ„…†‡ˆ‰Š‹ŒŽ�
 
 # So many digits, with a little between them, have all phone, card and account numbers.
 RUN = re.compile(r"\d(?:[ ().\-/]{0,3}\d){7,}")
+RUN_DIGITS, RUN_LENGTH = 8, 28  # the fewest digits, and the most characters from the first of them to the last
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,11 +155,29 @@ def _search(look: Look, detectors: Sequence[Detector]) -> tuple[np.ndarray, list
 def _worth_it(texts: list[str], detectors: Sequence[Detector]) -> Iterator[tuple[Detector, int]]:
     """The texts that have a sign of what a detector looks for: a fraction of all, found at a fraction of the cost."""
     joined = "\n".join(texts)
-    runs = [number for number, text in enumerate(texts) if RUN.search(text)] if not all(one.signs for one in detectors) else []
+    starts = np.cumsum([0, *(len(text) + 1 for text in texts)])
+    runs = _with_runs(texts, joined, starts) if not all(one.signs for one in detectors) else []
     for detector in detectors:
-        signs = [sign for sign in detector.signs if sign in joined]
-        marked = {number for sign in signs for number, text in enumerate(texts) if sign in text}
-        yield from ((detector, number) for number in (sorted(marked) if detector.signs else runs))
+        found = [place for sign in detector.signs for place in _occurrences(sign, joined)]
+        marked = np.unique(np.searchsorted(starts, found, side="right") - 1).tolist() if found else []
+        yield from ((detector, number) for number in (marked if detector.signs else runs))
+
+
+def _occurrences(sign: str, text: str) -> Iterator[int]:
+    place = text.find(sign)
+    while place >= 0:
+        yield place
+        place = text.find(sign, place + 1)
+
+
+def _with_runs(texts: list[str], joined: str, starts: np.ndarray) -> list[int]:
+    """The texts with a run of digits."""
+    digits = np.flatnonzero(np.frombuffer(joined.encode("ascii", "replace"), dtype=np.uint8) - np.uint8(ord("0")) < 10)
+    close = digits[: 1 - RUN_DIGITS][digits[RUN_DIGITS - 1 :] - digits[: 1 - RUN_DIGITS] <= RUN_LENGTH]
+    likely = np.isin(np.arange(len(texts)), np.searchsorted(starts, close, side="right") - 1)
+    if not joined.isascii():  # other scripts have digits of their own
+        likely |= [not text.isascii() for text in texts]
+    return [number for number in np.flatnonzero(likely).tolist() if RUN.search(texts[number])]
 
 
 def _chunks(look: Look) -> Iterator[tuple[int, list[str]]]:

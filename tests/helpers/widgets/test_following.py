@@ -70,23 +70,6 @@ def test_outside_a_notebook_the_monitor_is_text():
     assert isinstance(monitor("ftjob-1"), JobText)
 
 
-@pytest.fixture
-def displayed(monkeypatch):
-    """What IPython was asked to display, and to put in its place later."""
-    calls = []
-
-    class Handle:
-        def update(self, data, **options):
-            calls.append(("update", data))
-
-    def display(data, **options):
-        calls.append(("display", data))
-        return Handle() if options.get("display_id") else None
-
-    monkeypatch.setattr("IPython.display.display", display)
-    return calls
-
-
 def test_the_widget_shows_bar_line_and_curve_and_leaves_text_and_a_picture(looks, displayed, monkeypatch):
     screen = JobWidget("ftjob-1")
     box = displayed[0][1]
