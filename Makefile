@@ -11,7 +11,7 @@ BIN = .venv/bin
 ROOT_OPTION = $(shell test "$$(id -u)" = 0 && echo --allow-root)
 FIND_PYTHON = python=$$(sh scripts/find_python.sh)
 
-.PHONY: help setup lab run test test-browser check notebooks serve bench constraints clean clean-all
+.PHONY: help setup lab run test test-browser conformance check notebooks serve bench constraints clean clean-all
 
 help:
 	@echo "Usage: make VERB [ARGS='more options']"
@@ -35,6 +35,9 @@ test: setup ## set-up, then every test (about seven minutes)
 test-browser: setup ## set-up and Chromium if it is missing, then the widgets in JupyterLab (two minutes; pictures in build/browser/)
 	@chromium=$$($(BIN)/python scripts/find_chromium.py) && \
 	  CHROMIUM="$$chromium" $(BIN)/python -m pytest tests/browser -m browser $(ARGS)
+
+conformance: setup ## npm's clients, the hosted API's public description, ten minutes of made-up requests (needs Node.js for npm's)
+	@$(BIN)/python scripts/conformance.py $(ARGS)
 
 check: setup ## style (ruff) and the tests of the project itself: documents, notebooks' shape, import rule (seconds)
 	@$(BIN)/ruff check .

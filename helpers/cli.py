@@ -23,7 +23,7 @@ app = typer.Typer(
 app.command("prepare-data")(prepare_data)
 app.add_typer(fine_tunes.app, name="fine-tunes")
 app.add_typer(completions.app, name="completions")
-for command in (local_server.serve, local_server.status, local_server.stop):
+for command in (local_server.serve, local_server.keys, local_server.status, local_server.stop):
     app.command()(command)
 
 

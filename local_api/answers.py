@@ -18,7 +18,7 @@ from fastapi import Request
 
 from local_api.context import Context
 from local_api.engines.protocols import BaseModel, GenerationRequest, Generator, Piece, TokenLogprob
-from local_api.errors import InvalidRequest, ModelNotFound
+from local_api.errors import InvalidRequest, ModelNotFound, UnsupportedParameter
 from local_api.legacy.names import base_named
 from local_api.wire import in_range
 
@@ -85,6 +85,9 @@ def sampling(body: dict[str, Any]) -> dict[str, Any]:
         raise InvalidRequest(f"stop takes up to {MAX_STOPS} sequences, none of them empty; met {stops!r}.", param="stop")
     if body.get("stream_options") is not None and not body.get("stream"):
         raise InvalidRequest("stream_options is only allowed when stream is true.", param="stream_options")
+    if (body.get("stream_options") or {}).get("include_obfuscation"):
+        raise UnsupportedParameter("stream_options.include_obfuscation is not supported by the local API: nothing is added to "
+                                   "the chunks of a stream.", param="stream_options.include_obfuscation")
     names = ("temperature", "top_p", "presence_penalty", "frequency_penalty", "seed")
     return {"stop": tuple(stops), "logit_bias": logit_bias(body.get("logit_bias") or {}), "stream": bool(body.get("stream")),
             **{name: body[name] for name in names if body.get(name) is not None}}
@@ -100,16 +103,19 @@ def logit_bias(given: dict[str, float]) -> dict[int, float]:
     return result
 
 
-def room_for(target: Target, prompt: Sequence[int], max_tokens: int | None, *, default: int) -> int:
-    """How many tokens the answer may have. Raises InvalidRequest when prompt and answer do not fit into the context."""
+def room_for(target: Target, prompt: Sequence[int], max_tokens: int | None, *, default: int, field: str = "max_tokens") -> int:
+    """How many tokens the answer may have. Raises InvalidRequest when prompt and answer do not fit into the context.
+
+    `field`: the name of `max_tokens` in the request.
+    """
     limit = target.base.context_length
-    in_range(max_tokens, "max_tokens", 0, float("inf"))
+    in_range(max_tokens, field, 0, float("inf"))
     wanted = max(1, min(default, limit - len(prompt))) if max_tokens is None else max_tokens
     if len(prompt) + max(1, wanted) > limit:
         raise InvalidRequest(
             f"This model's maximum context length is {limit} tokens, however you requested {len(prompt) + wanted} tokens "
             f"({len(prompt)} in your prompt; {wanted} for the completion). Please reduce your prompt or completion length.",
-            param="max_tokens" if len(prompt) < limit else "prompt", code="context_length_exceeded")
+            param=field if len(prompt) < limit else "prompt", code="context_length_exceeded")
     return wanted
 
 

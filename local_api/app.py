@@ -17,7 +17,9 @@ from local_api import __version__
 from local_api.context import Context
 from local_api.engines.protocols import EngineError
 from local_api.errors import ApiError, InvalidRequest, MethodNotAllowed, NotFound, TooLarge, Unavailable
+from local_api.faults import Faults
 from local_api.gate import Gate
+from local_api.logs import RequestLog
 from local_api.routes import ROUTERS
 from local_api.sse import from_engine
 
@@ -28,7 +30,12 @@ def create_app(context: Context) -> FastAPI:
     """The ASGI application of one server."""
     app = FastAPI(title="Local API", version=__version__, docs_url="/docs", redoc_url=None)
     app.state.context = context
+    # What is added last is outermost: a request is logged, then let in, and then may meet a fault that was asked for.
+    if context.settings.faults is not None:
+        app.add_middleware(Faults, spec=context.settings.faults)
     app.add_middleware(Gate, keys=context.keys, max_bytes=context.settings.max_upload_bytes)
+    if context.settings.log == "json":
+        app.add_middleware(RequestLog)
     for router in ROUTERS:
         app.include_router(router)
     app.add_exception_handler(ApiError, refuse)
@@ -77,5 +84,6 @@ def refuse_database(request: Request, error: Exception) -> JSONResponse:
 
 def apologise(request: Request, error: Exception) -> JSONResponse:
     """A bug of ours: the log has the traceback (the framework raises it again), the client does not."""
+    name = getattr(request.state, "request_id", None)
     return refuse(request, ApiError("The server had an error while processing your request. Its log tells more.",
-                                    code="internal_error"))
+                                    code="internal_error", headers={"x-request-id": name} if name else None))

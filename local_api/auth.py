@@ -1,4 +1,8 @@
-"""Who asks: bearer keys, compared in constant time. One key, one project; what belongs to others does not exist for you."""
+"""Who asks: bearer keys, compared in constant time. One key, one project; what belongs to others does not exist for you.
+
+    keys = Keys({own_key: PROJECT}, file=KeysFile(path))
+    keys.project("Bearer sk-...")       # Unauthorized for a key that is not known
+"""
 
 import hmac
 import os
@@ -6,32 +10,37 @@ import secrets
 from pathlib import Path
 
 from local_api.errors import Unauthorized
+from local_api.keys import OWNER, KeysFile, key_hash
+from local_api.limits import UNLIMITED, Limits
 
-PROJECT = "default"
+PROJECT = OWNER
 
 
 class Keys:
-    """The keys that are let in. Only their hashes are kept in memory."""
+    """The keys that are let in. Only their hashes are kept."""
 
-    def __init__(self, projects: dict[str, str]) -> None:
-        """`projects`: key -> project."""
-        self._salt = secrets.token_bytes(32)
-        self._projects = {self._hash(key): project for key, project in projects.items()}
+    def __init__(self, projects: dict[str, str], file: KeysFile | None = None) -> None:
+        """`projects`: key -> project, without limits. `file`: more of them, with theirs."""
+        self._projects = {key_hash(key): project for key, project in projects.items()}
+        self._file = file
 
     def project(self, authorization: str | None) -> str:
         """The project of an Authorization header. Raises Unauthorized."""
         scheme, _, key = (authorization or "").partition(" ")
         if scheme.lower() != "bearer" or not key.strip():
             raise Unauthorized("You didn't provide an API key. Send it in the header `Authorization: Bearer YOUR_KEY`.")
-        given = self._hash(key.strip())
-        found = [project for known, project in self._projects.items() if hmac.compare_digest(known, given)]
+        given = key_hash(key.strip())
+        known = {**self._file.entries().projects, **self._projects} if self._file else self._projects
+        found = [project for hashed, project in known.items() if hmac.compare_digest(hashed, given)]
         if not found:
-            raise Unauthorized("Incorrect API key provided. The key of this server is in the file api_key of its data directory, "
-                               "or in LOCAL_API_KEY where that was set.")
+            raise Unauthorized("Incorrect API key provided. On a shared server, ask whoever runs it for yours. The key of a "
+                               "server of your own is in the file api_key of its data directory, or in LOCAL_API_KEY where that "
+                               "was set.")
         return found[0]
 
-    def _hash(self, key: str) -> bytes:
-        return hmac.digest(self._salt, key.encode(), "sha256")
+    def limits(self, project: str) -> Limits:
+        """What a project may use."""
+        return self._file.entries().limits.get(project, UNLIMITED) if self._file else UNLIMITED
 
 
 def key_in(data_dir: Path) -> str:
@@ -39,7 +48,7 @@ def key_in(data_dir: Path) -> str:
     path = data_dir / "api_key"
     if path.exists() and (kept := path.read_text(encoding="utf-8").strip()):
         return kept
-    key = "sk-local-" + secrets.token_urlsafe(24)
+    key = "sk-local-" + secrets.token_urlsafe(32)
     # An empty file is what a full disk left: nobody could get in with that.
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w", encoding="ascii") as file:

@@ -25,10 +25,13 @@ from typing import Any
 import uvicorn
 from filelock import FileLock, Timeout
 
+from local_api import logs
 from local_api.app import create_app
 from local_api.auth import PROJECT, Keys, key_in
 from local_api.context import Context
 from local_api.engines import EngineError, load_engine
+from local_api.keys import KeysFile, KeysFileError
+from local_api.limits import MeteredEmbedder, MeteredGenerator
 from local_api.settings import Settings
 from local_api.store import Store
 from local_api.store.migrations import DatabaseTooNew
@@ -41,6 +44,7 @@ IDLE_CHECK_SECONDS = 1.0
 
 def run(settings: Settings) -> int:
     """Serve until told to stop. Returns an exit status: 0, 1 for a start that failed, 3 if a server is already there."""
+    logs.set_up(settings.log)
     try:
         settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         with FileLock(settings.data_dir / "server.lock", timeout=0), bind(settings) as listener:
@@ -51,7 +55,7 @@ def run(settings: Settings) -> int:
     except sqlite3.DatabaseError as error:
         print(f"The local API could not start: its database in {settings.data_dir} cannot be used ({error})", file=sys.stderr)
         return 1
-    except (EngineError, DatabaseTooNew, OSError) as error:
+    except (EngineError, DatabaseTooNew, KeysFileError, OSError) as error:
         print(f"The local API could not start: {error}", file=sys.stderr)
         return 1
     return 0
@@ -74,14 +78,21 @@ def bind(settings: Settings) -> socket.socket:
 async def serve(settings: Settings, listener: socket.socket) -> None:
     """Everything that runs between the start and the end of one server."""
     engine = load_engine(settings.engine, settings.cache_dir, **settings.engine_options)
-    store = Store(settings.data_dir, clock=time.time)
+    file = KeysFile(settings.keys) if settings.keys else None
+    keys = Keys({settings.api_key or key_in(settings.data_dir): PROJECT}, file)
+    store = Store(settings.data_dir, clock=time.time, quota=lambda project: keys.limits(project).quota)
+    # Forms are spooled beside where their files go: /tmp may be small, or memory. What a dead server left there is swept.
+    tempfile.tempdir = str(store.contents.incoming)
     worker = Worker(settings, store, engine)
+    generator, embedder = engine.generator(), engine.embedder()
+    if file is not None:
+        generator, embedder = MeteredGenerator(generator), MeteredEmbedder(embedder)
     context = Context(
-        settings=settings, store=store, engine=engine, generator=engine.generator(), embedder=engine.embedder(),
-        keys=Keys({settings.api_key or key_in(settings.data_dir): PROJECT}), wake=worker.wake, clock=time.time,
-        instance=secrets.token_hex(16))
+        settings=settings, store=store, engine=engine, generator=generator, embedder=embedder, keys=keys, wake=worker.wake,
+        clock=time.time, instance=secrets.token_hex(16))
     activity = Activity(create_app(context))
-    server = uvicorn.Server(uvicorn.Config(activity, log_level="warning", access_log=False, lifespan="off",
+    log_config = None if settings.log == "json" else uvicorn.config.LOGGING_CONFIG
+    server = uvicorn.Server(uvicorn.Config(activity, log_level="warning", access_log=False, lifespan="off", log_config=log_config,
                                            timeout_graceful_shutdown=3))
     worker.start()
     # uvicorn ends on these signals and then raises them once more: they must not kill us before we have cleaned up.

@@ -66,6 +66,32 @@ class TooLarge(ApiError, ValueError):
     status, type, default_code = 413, "invalid_request_error", "request_too_large"
 
 
+class TooSlow(ApiError):
+    """The request's body did not come in time."""
+
+    status, type, default_code = 408, "invalid_request_error", "request_timeout"
+
+
+class RateLimited(ApiError):
+    """Too many requests or tokens in a minute: the same request is answered later."""
+
+    status, default_code = 429, "rate_limit_exceeded"
+
+    def __init__(self, message: str, *, what: str, headers: dict[str, str]) -> None:
+        """`what`: "requests" or "tokens", which the hosted API gives as the error's type."""
+        super().__init__(message, headers=headers)
+        self.type = what
+
+
+class InsufficientQuota(ApiError):
+    """A project has all that it may have: no retry can cure that, which the header tells the official client."""
+
+    status, type, default_code = 429, "insufficient_quota", "insufficient_quota"
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, headers={"x-should-retry": "false"})
+
+
 class Unavailable(ApiError):
     """The server cannot answer now: the disk is full, say. Worth another try later."""
 

@@ -104,13 +104,16 @@ def origin(model: str, store: Store, engine: Engine, project: str) -> dict[str, 
     """Where training starts: a base model, or a fine-tuned model or checkpoint to continue from."""
     base = base_named(model, engine)
     if base is not None:
-        return {"model": model, "base_model": base.id, "start_from": None}
+        return {"model": model, "base_model": base.id, "start_from": None, "parent_job": None}
+    known = ", ".join(base.id for base in engine.base_models())
     try:
         row = store.models.get(project, model)
     except ModelNotFound:
-        known = ", ".join(base.id for base in engine.base_models())
         raise ModelNotFound(model, f"fine-tune {known}, or a fine-tuned model of your own.") from None
-    return {"model": model, "base_model": row["base_model"], "start_from": row["adapter"]}
+    if row["base_model"] not in (base.id for base in engine.base_models()):
+        raise InvalidRequest(f"The model {model} was trained on {row['base_model']}, which this server ({engine.name} engine) "
+                             f"does not have: fine-tune {known}, or a model that was trained on it.", param="model")
+    return {"model": model, "base_model": row["base_model"], "start_from": row["adapter"], "parent_job": row["job_id"]}
 
 
 def file_hash(store: Store, project: str, name: str, param: str) -> str:
@@ -160,7 +163,10 @@ def metadata_filter(query: Mapping[str, str]) -> dict[str, str] | None:
 
 
 def shape(here: Context, job: Row) -> dict[str, Any]:
-    """The job as on the wire. Hyperparameters are "auto" until they are resolved."""
+    """The job as on the wire. Hyperparameters are "auto" until they are resolved.
+
+    Ours beside the hosted service's fields, which the official client takes along: `lineage`, `queue_position`, `classification`.
+    """
     requested, resolved = json.loads(job["requested"]), json.loads(job["resolved"] or "{}")
     values = {name: resolved.get(name, value) for name, value in requested.items() if name in FOR_METHOD[job["method"]]}
     extension = {"classification": json.loads(job["classification"])} if job["classification"] else {}
@@ -173,13 +179,19 @@ def shape(here: Context, job: Row) -> dict[str, Any]:
         "hyperparameters": values, "method": {"type": job["method"], job["method"]: {"hyperparameters": values}},
         "seed": job["seed"], "estimated_finish": estimated_finish(here, job), "integrations": [], "error": error,
         "metadata": json.loads(job["metadata"]) if job["metadata"] else None, "user_provided_suffix": job["suffix"],
-        **extension}
+        "lineage": here.store.jobs.lineage(job["id"]),
+        "queue_position": here.store.jobs.ahead(job) if job["status"] == "queued" else None, **extension}
 
 
 def estimated_finish(here: Context, job: Row) -> int | None:
-    """When a running job will be done if its steps go on at the pace they had so far; None before its first step."""
+    """When a running job will be done if its steps go on at the pace of this run; None before the run's first step.
+
+    Time in which the job was paused or waited counts for nothing.
+    """
     last = here.store.steps.last(job["id"]) if job["status"] == "running" else None
-    if last is None or job["started_at"] is None:
+    if last is None or job["claimed_at"] is None:
         return None
-    now = here.clock()
-    return int(now + (now - job["started_at"]) / last["step"] * (last["total_steps"] - last["step"]))
+    now, done = here.clock(), last["step"] - job["claimed_step"]
+    if done <= 0 or now < job["claimed_at"]:  # a clock that was set back tells no pace
+        return None
+    return int(now + (now - job["claimed_at"]) / done * (last["total_steps"] - last["step"]))

@@ -1,4 +1,6 @@
-"""Server-sent events as the hosted API sends them: `data: {json}` lines, the last one `data: [DONE]`."""
+"""Server-sent events as the hosted API sends them: `data: {json}` lines, the last one `data: [DONE]`; of a response, events with
+their names and no such line.
+"""
 
 import json
 import logging
@@ -25,28 +27,30 @@ def from_engine(error: Exception) -> ApiError:
     return InvalidRequest(str(error))
 
 
-async def stream(chunks: AsyncIterator[dict[str, Any] | None]) -> StreamingResponse:
-    """The response that sends `chunks`; None among them is a sign of life, which clients skip.
+async def stream(chunks: AsyncIterator[dict[str, Any] | None], *, named: bool = False) -> StreamingResponse:
+    """The response that sends `chunks`; None among them is a sign of life, which clients skip. `named`: by their field `type`.
 
     Waits for the first one, so that what is refused is refused with its status.
     """
     first = await anext(chunks)
-    return StreamingResponse(events(first, chunks), media_type="text/event-stream", headers={"cache-control": "no-cache"})
+    return StreamingResponse(events(first, chunks, named), media_type="text/event-stream", headers={"cache-control": "no-cache"})
 
 
-async def events(first: dict[str, Any] | None, chunks: AsyncIterator[dict[str, Any] | None]) -> AsyncIterator[str]:
+async def events(first: dict[str, Any] | None, chunks: AsyncIterator[dict[str, Any] | None], named: bool) -> AsyncIterator[str]:
     async with aclosing(chunks):
-        yield event(first)
+        yield event(first, named)
         try:
             async for chunk in chunks:
-                yield event(chunk)
+                yield event(chunk, named)
         except EngineError as error:  # too late for a status: the client reads the envelope from the stream
             yield event(from_engine(error).envelope())
             return
-    yield "data: [DONE]\n\n"
+    if not named:
+        yield "data: [DONE]\n\n"
 
 
-def event(data: dict[str, Any] | None) -> str:
+def event(data: dict[str, Any] | None, named: bool = False) -> str:
     if data is None:
         return ": still there\n\n"
-    return f"data: {json.dumps(data, ensure_ascii=False, separators=(',', ':'))}\n\n"
+    name = f"event: {data['type']}\n" if named else ""
+    return f"{name}data: {json.dumps(data, ensure_ascii=False, separators=(',', ':'))}\n\n"

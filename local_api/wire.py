@@ -14,6 +14,7 @@ from typing import Any, Literal, NoReturn, Required, get_type_hints
 from openai.types import completion_create_params, embedding_create_params
 from openai.types.chat import completion_create_params as chat_create_params
 from openai.types.fine_tuning import job_create_params
+from openai.types.responses import input_token_count_params, response_create_params
 from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
 from typing_extensions import TypedDict  # pydantic refuses typing's own before Python 3.12
 
@@ -22,6 +23,11 @@ from local_api.errors import InvalidRequest, UnsupportedParameter
 Tokens = list[int]
 # Fields that say who asks or how to route and cache: they change no answer, here or at the hosted service.
 WITHOUT_EFFECT = frozenset({"user", "safety_identifier", "prompt_cache_key"})
+# Values of fields that are not honoured which ask for what is done anyway: frameworks send them with every request.
+DONE_ANYWAY: dict[str, list[Any]] = {
+    "store": [False], "background": [False], "modalities": [["text"]], "service_tier": ["auto", "default"],
+    "truncation": ["disabled"], "verbosity": ["medium"], "tools": [[]], "functions": [[]],
+    "tool_choice": ["auto", "none"], "function_call": ["auto", "none"], "parallel_tool_calls": [True, False]}
 
 
 class Body:
@@ -30,6 +36,7 @@ class Body:
     def __init__(self, name: str, hints: Mapping[str, Any], *, honoured: set[str]) -> None:
         self.known = frozenset(hints)
         self.honoured = honoured | WITHOUT_EFFECT
+        hints = {field: hint for field, hint in hints.items() if field in self.honoured}  # others never come to validation
         # The fields of a request are checked one against another by the types; those of nested objects by `unknown`.
         kind = with_config(ConfigDict(extra="forbid", strict=True))(TypedDict(name, dict(hints), total=False))
         self.adapter = TypeAdapter(kind)
@@ -37,7 +44,7 @@ class Body:
     def read(self, raw: bytes) -> dict[str, Any]:
         """The fields that were given and are not null. Raises InvalidRequest or UnsupportedParameter naming the field."""
         given = read_json(raw)
-        body = {name: value for name, value in given.items() if value is not None}
+        body = {name: value for name, value in given.items() if value is not None and not self.is_done_anyway(name, value)}
         for name in body:
             if name not in self.known:
                 raise InvalidRequest(f"Unrecognized request argument supplied: {name}", param=name, code="unknown_parameter")
@@ -53,6 +60,28 @@ class Body:
         if stray:
             raise InvalidRequest(f"Unrecognized request argument supplied: {stray}", param=stray, code="unknown_parameter")
         return validated
+
+    def is_done_anyway(self, name: str, value: Any) -> bool:
+        """Whether the value of a field that is not honoured asks for nothing else than what is done without it."""
+        same = (type(value) is type(ours) and value == ours for ours in DONE_ANYWAY.get(name, ()))
+        return name in self.known and name not in self.honoured and any(same)
+
+    def openapi(self) -> dict[str, Any]:
+        """What a route's OpenAPI description tells of its body: for /docs, and for tests that make bodies up."""
+        schema = self.adapter.json_schema()
+        return {"requestBody": {"required": True, "content": {"application/json": {
+            "schema": inlined(schema, schema.pop("$defs", {}))}}}}
+
+
+def inlined(schema: Any, definitions: dict[str, Any]) -> Any:
+    """The schema with each `$ref` replaced by what it stands for: in a larger document they would lead nowhere."""
+    if isinstance(schema, list):
+        return [inlined(part, definitions) for part in schema]
+    if not isinstance(schema, dict):
+        return schema
+    if "$ref" in schema:
+        return inlined(definitions[schema["$ref"].rsplit("/", 1)[1]], definitions)
+    return {key: inlined(part, definitions) for key, part in schema.items()}
 
 
 def read_json(raw: bytes) -> dict[str, Any]:
@@ -142,6 +171,14 @@ CHAT = body_of(
 EMBEDDINGS = body_of(
     embedding_create_params.EmbeddingCreateParams, honoured={"input", "model", "encoding_format", "dimensions"},
     input=Required[str | list[str] | list[Tokens] | Tokens])
+RESPONSES = body_of(
+    response_create_params.ResponseCreateParamsBase,
+    honoured={"model", "input", "instructions", "max_output_tokens", "metadata", "stream", "stream_options", "temperature",
+              "top_p", "top_logprobs", "text", "include"},
+    model=Required[str], input=Required[str | list[dict[str, Any]]], stream=bool, text=dict[str, Any])
+INPUT_TOKENS = body_of(
+    input_token_count_params.InputTokenCountParams, honoured={"model", "input", "instructions", "text"},
+    model=Required[str], input=Required[str | list[dict[str, Any]]], text=dict[str, Any])
 
 
 class Classification(TypedDict, total=False):

@@ -1,6 +1,23 @@
 """One file a resource: parse, call, shape. No logic, no SQL."""
 
-from local_api.routes import chat, completions, embeddings, engines, files, fine_tunes, fine_tuning, health, models
+from fastapi import APIRouter, Depends
 
-ROUTERS = [module.router for module in (health, models, files, fine_tuning, fine_tunes, completions, engines, chat,
-                                          embeddings)]
+from local_api.routes import (
+    absent,
+    chat,
+    completions,
+    embeddings,
+    engines,
+    files,
+    fine_tunes,
+    fine_tuning,
+    health,
+    models,
+    responses,
+)
+from local_api.routes.query import known_query
+
+everything = APIRouter(dependencies=[Depends(known_query)])
+for module in (health, models, files, fine_tuning, fine_tunes, completions, engines, chat, responses, embeddings, absent):
+    everything.include_router(module.router)
+ROUTERS = [everything]

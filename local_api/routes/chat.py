@@ -21,19 +21,17 @@ from local_api.answers import (
     variants,
 )
 from local_api.context import Context, context, project
-from local_api.engines.protocols import GenerationRequest, Piece, TokenLogprob
-from local_api.errors import InvalidRequest, UnsupportedParameter
+from local_api.conversations import DEFAULT_MAX_TOKENS, MAX_TOP_LOGPROBS, answer_schema, prompt_of, refuse_others, shape_logprobs
+from local_api.engines.protocols import GenerationRequest, Piece
+from local_api.errors import InvalidRequest
 from local_api.sse import stream
 from local_api.store.ids import new_id
-from local_api.training_files import InvalidTrainingFile, read_messages
 from local_api.wire import CHAT, in_range
 
 router = APIRouter()
-DEFAULT_MAX_TOKENS = 1024  # an answer ends by its end-of-turn token; this is for one that never does
-MAX_TOP_LOGPROBS = 20
 
 
-@router.post("/v1/chat/completions")
+@router.post("/v1/chat/completions", openapi_extra=CHAT.openapi())
 async def create_chat_completion(request: Request, project: str = Depends(project)) -> Response:
     here = context(request)
     body = CHAT.read(await request.body())
@@ -59,12 +57,7 @@ def parse(here: Context, project: str, body: dict[str, Any]) -> GenerationReques
         raise InvalidRequest("top_logprobs needs logprobs to be true.", param="top_logprobs")
     if "max_tokens" in body and "max_completion_tokens" in body:
         raise InvalidRequest("Give max_completion_tokens or the older max_tokens, not both.", param="max_tokens")
-    try:
-        messages = read_messages(body["messages"], "messages")
-    except InvalidTrainingFile as error:
-        raise InvalidRequest(str(error), param="messages") from None
-    tokenizer = here.engine.tokenizer(target.base.id)
-    prompt = tokenizer.encode(tokenizer.render(messages))
+    prompt = prompt_of(here, target, body["messages"], param="messages")
     return GenerationRequest(
         prompt=prompt, base_model=target.base.id, adapter=target.adapter, **sampling(body),
         max_tokens=room_for(target, prompt, body.get("max_completion_tokens", body.get("max_tokens")),
@@ -76,30 +69,15 @@ def parse(here: Context, project: str, body: dict[str, Any]) -> GenerationReques
 def json_schema(response_format: dict[str, Any]) -> dict[str, Any] | None:
     """The schema that the answer must satisfy; {} for any JSON object; None for free text."""
     kind = response_format.get("type")
-    if kind == "text":
-        return None
-    if kind == "json_object":
-        return {}
-    if kind != "json_schema":
-        raise UnsupportedParameter(f"response_format.type must be text, json_object or json_schema, not {kind!r}.",
-                                   param="response_format.type")
-    given = response_format.get("json_schema")
-    if not isinstance(given, dict) or not isinstance(given.get("schema"), dict):
-        raise InvalidRequest("response_format.json_schema.schema must be a JSON schema (an object).",
-                             param="response_format.json_schema.schema")
-    return given["schema"]
+    refuse_others(response_format, {"type", "json_schema"} if kind == "json_schema" else {"type"}, "response_format")
+    return answer_schema(kind, response_format.get("json_schema"), place="response_format.json_schema",
+                         kind_place="response_format.type")
 
 
 def choice(index: int, answer: Answer, with_logprobs: bool) -> dict[str, Any]:
     message = {"role": "assistant", "content": answer.text, "refusal": None, "annotations": []}
     return {"index": index, "message": message, "finish_reason": answer.finish_reason,
             "logprobs": {"content": shape_logprobs(answer.tokens), "refusal": None} if with_logprobs else None}
-
-
-def shape_logprobs(tokens: list[TokenLogprob]) -> list[dict[str, Any]]:
-    return [{"token": token.token, "bytes": list(token.bytes), "logprob": token.logprob,
-             "top_logprobs": [{"token": text, "bytes": list(raw), "logprob": logprob} for text, raw, logprob in token.top]}
-            for token in tokens]
 
 
 async def chunks(here: Context, requests: list[GenerationRequest], head: dict[str, Any],

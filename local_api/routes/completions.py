@@ -48,7 +48,7 @@ class Order:
     logprobs: int | None
 
 
-@router.post("/v1/completions")
+@router.post("/v1/completions", openapi_extra=COMPLETIONS.openapi())
 async def create_completion(request: Request, project: str = Depends(project)) -> Response:
     return await complete(request, project, COMPLETIONS.read(await request.body()))
 

@@ -16,7 +16,7 @@ router = APIRouter()
 MAX_INPUTS = 2048
 
 
-@router.post("/v1/embeddings")
+@router.post("/v1/embeddings", openapi_extra=EMBEDDINGS.openapi())
 async def create_embeddings(request: Request, project: str = Depends(project)) -> JSONResponse:
     here = context(request)
     body = EMBEDDINGS.read(await request.body())

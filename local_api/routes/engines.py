@@ -11,7 +11,7 @@ from local_api.wire import COMPLETIONS, as_json, read_json
 router = APIRouter(prefix="/v1/engines")
 
 
-@router.post("/{name:path}/completions")
+@router.post("/{name:path}/completions", openapi_extra=COMPLETIONS.openapi())
 async def create_completion(request: Request, name: str, project: str = Depends(project)) -> Response:
     given = read_json(await request.body())
     if given.get("model") not in (None, name):

@@ -1,8 +1,6 @@
 """`/v1/files`: uploads, their contents, result files."""
 
 import errno
-import shutil
-from pathlib import Path
 from sqlite3 import Row
 from typing import Annotated, Any, Literal, get_args
 
@@ -10,8 +8,9 @@ from fastapi import APIRouter, Depends, Form, Request, UploadFile
 from fastapi.responses import FileResponse
 
 from local_api.context import Context, context, project
-from local_api.errors import InvalidRequest, TooLarge, Unavailable
+from local_api.errors import InvalidRequest, TooLarge, Unavailable, UnsupportedParameter
 from local_api.routes.paging import page
+from local_api.store.contents import file_hash
 from local_api.training_files import InvalidTrainingFile, check_jsonl
 from local_api.wire import Purpose
 
@@ -21,14 +20,20 @@ UPLOADABLE = [purpose for purpose in get_args(Purpose) if purpose != "fine-tune-
 
 def shape(row: Row) -> dict[str, Any]:
     return {"id": row["id"], "object": "file", "bytes": row["bytes"], "created_at": row["created_at"],
-            "filename": row["filename"], "purpose": row["purpose"], "status": "processed", "status_details": None,
-            "expires_at": None}
+            "filename": row["filename"], "purpose": row["purpose"], "status": "processed"}
+
+
+async def form_fields(request: Request) -> list[str]:
+    """The names of the form's fields: the framework drops those that a route does not take."""
+    return list(await request.form())
 
 
 @router.post("")
 def create_file(request: Request, file: UploadFile | None = None, purpose: Annotated[str | None, Form()] = None,
-                project: str = Depends(project)) -> dict[str, Any]:
+                project: str = Depends(project), fields: list[str] = Depends(form_fields)) -> dict[str, Any]:  # noqa: B008
     here = context(request)
+    if others := [name for name in fields if name not in ("file", "purpose")]:
+        raise UnsupportedParameter(f"{others[0]} is not supported by the local API: leave it out.", param=others[0])
     if file is None:
         raise InvalidRequest("Missing required parameter: 'file' (a multipart form field).", param="file")
     if purpose not in UPLOADABLE:
@@ -44,10 +49,10 @@ def keep(here: Context, project: str, file: UploadFile, purpose: str) -> Row:
         with here.store.contents.receive(file.file) as path:
             if purpose == "fine-tune":
                 check_jsonl(path)
-            size = path.stat().st_size
+            size, sha256 = path.stat().st_size, file_hash(path)  # before the lock: nobody waits while 512 MB are read
             with here.store.db.transaction():  # a deletion of the same content waits until the row names it
                 return here.store.files.add(project, filename=file.filename or "file", purpose=purpose, bytes=size,
-                                            sha256=here.store.contents.keep(path))
+                                            sha256=here.store.contents.keep(path, sha256))
     except InvalidTrainingFile as error:
         raise InvalidRequest(str(error), param="file", code="invalid_file_format") from None
     except OSError as error:
@@ -82,13 +87,7 @@ def file_content(request: Request, file_id: str, project: str = Depends(project)
 @router.delete("/{file_id}")
 def delete_file(request: Request, file_id: str, project: str = Depends(project)) -> dict[str, Any]:
     store = context(request).store
-    with store.db.transaction():
-        unused = store.files.delete(project, file_id)
-        if unused is not None:
-            drop_contents(store.contents.file(unused))
+    unused = store.files.delete(project, file_id)
+    if unused is not None:
+        store.drop_file(unused)
     return {"id": file_id, "object": "file", "deleted": True}
-
-
-def drop_contents(path: Path) -> None:
-    """Delete a file or a folder that no row names any more."""
-    shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)

@@ -22,7 +22,7 @@ POLL_SECONDS = 0.2
 SIGN_OF_LIFE_SECONDS = 15.0  # the old client gives up a stream that is silent for ten minutes
 
 
-@router.post("")
+@router.post("", openapi_extra=FINE_TUNES.openapi())
 def create_fine_tune(request: Request, raw: bytes = Depends(raw_body), project: str = Depends(project)) -> dict[str, Any]:
     here = context(request)
     body = FINE_TUNES.read(raw)

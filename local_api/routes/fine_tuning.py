@@ -15,7 +15,7 @@ from local_api.wire import FINE_TUNING_JOBS
 router = APIRouter(prefix="/v1/fine_tuning/jobs")
 
 
-@router.post("")
+@router.post("", openapi_extra=FINE_TUNING_JOBS.openapi())
 def create_job(request: Request, raw: bytes = Depends(raw_body), project: str = Depends(project)) -> dict[str, Any]:
     here = context(request)
     body = FINE_TUNING_JOBS.read(raw)

@@ -8,7 +8,6 @@ from fastapi import APIRouter, Depends, Request
 from local_api.context import Context, context, project
 from local_api.errors import Forbidden
 from local_api.legacy.names import OLD_NAMES
-from local_api.routes.files import drop_contents
 
 router = APIRouter(prefix="/v1/models")
 
@@ -21,15 +20,15 @@ def provided(here: Context) -> list[dict[str, Any]]:
         {"id": name, **common, "parent": None, "root": bases[0]} for name in OLD_NAMES if name not in bases]
 
 
-def shape(row: Row) -> dict[str, Any]:
+def shape(here: Context, row: Row) -> dict[str, Any]:
     return {"id": row["id"], "object": "model", "created": row["created_at"], "owned_by": row["project"],
-            "parent": row["parent"], "root": row["base_model"]}
+            "parent": row["parent"], "root": row["base_model"], "lineage": here.store.jobs.lineage(row["job_id"])}
 
 
 @router.get("")
 def list_models(request: Request, project: str = Depends(project)) -> dict[str, Any]:
     here = context(request)
-    return {"object": "list", "data": provided(here) + [shape(row) for row in here.store.models.all(project)]}
+    return {"object": "list", "data": provided(here) + [shape(here, row) for row in here.store.models.all(project)]}
 
 
 @router.get("/{name:path}")
@@ -38,7 +37,7 @@ def retrieve_model(request: Request, name: str, project: str = Depends(project))
     for model in provided(here):
         if model["id"] == name:
             return model
-    return shape(here.store.models.get(project, name))
+    return shape(here, here.store.models.get(project, name))
 
 
 @router.delete("/{name:path}")
@@ -46,10 +45,8 @@ def delete_model(request: Request, name: str, project: str = Depends(project)) -
     here = context(request)
     if any(model["id"] == name for model in provided(here)):
         raise Forbidden(f"The model {name} comes with the server: only fine-tuned models can be deleted.", param="model")
-    with here.store.db.transaction():  # a job that comes to the same adapter waits, and then keeps it anew
-        unused = here.store.models.delete(project, name)
-        if unused is not None:
-            folder = here.store.contents.adapter(unused)
-            here.generator.forget(folder)
-            drop_contents(folder)
+    unused = here.store.models.delete(project, name)
+    if unused is not None:
+        here.generator.forget(here.store.contents.adapter(unused))
+        here.store.drop_adapter(unused)
     return {"id": name, "object": "model", "deleted": True}

@@ -5,6 +5,7 @@ Whatever appears under its final name is complete: it is written and synchronise
 
 import hashlib
 import os
+import secrets
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -43,9 +44,9 @@ class Contents:
         finally:
             path.unlink(missing_ok=True)
 
-    def keep(self, path: Path) -> str:
-        """Move a received file to its place. Returns its SHA-256."""
-        digest = file_hash(path)
+    def keep(self, path: Path, sha256: str | None = None) -> str:
+        """Move a received file to its place. Returns its SHA-256, which whoever holds a lock computes before."""
+        digest = sha256 or file_hash(path)
         path.replace(self.file(digest))
         synchronise(self.files)
         return digest
@@ -68,6 +69,18 @@ class Contents:
                         raise
             synchronise(self.adapters)
         return digest
+
+    def adapter_bytes(self, sha256: str) -> int:
+        return sum(path.stat().st_size for path in self.adapter(sha256).rglob("*") if path.is_file())
+
+    def drop(self, path: Path) -> None:
+        """Delete a file or an adapter: first out of its place, so that none is ever half there."""
+        if not path.is_dir():
+            path.unlink(missing_ok=True)
+            return
+        gone = self.incoming / f"{path.name}-{secrets.token_hex(4)}"
+        path.rename(gone)
+        shutil.rmtree(gone, ignore_errors=True)
 
     def drop_unused(self, used_files: Iterable[str], used_adapters: Iterable[str]) -> None:
         """Delete what no row names any more, and what a dead process left half-received."""

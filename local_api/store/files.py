@@ -9,15 +9,18 @@ from collections.abc import Callable
 from local_api.errors import NotFound
 from local_api.store.db import Database
 from local_api.store.ids import new_id
+from local_api.store.quotas import Quota, check_bytes, unlimited
 
 
 class Files:
-    def __init__(self, db: Database, clock: Callable[[], float]) -> None:
-        self.db, self.clock = db, clock
+    def __init__(self, db: Database, clock: Callable[[], float], quota: Callable[[str], Quota] = unlimited) -> None:
+        self.db, self.clock, self.quota = db, clock, quota
 
     def add(self, project: str, *, filename: str, purpose: str, bytes: int, sha256: str) -> sqlite3.Row:
+        """Raises InsufficientQuota."""
         identifier = new_id("file-")
         with self.db.transaction() as connection:
+            check_bytes(self.db, project, self.quota(project), more=bytes)
             connection.execute(
                 "insert into files (id, project, filename, purpose, bytes, sha256, created_at) values (?, ?, ?, ?, ?, ?, ?)",
                 (identifier, project, filename, purpose, bytes, sha256, int(self.clock())))

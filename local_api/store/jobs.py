@@ -16,6 +16,7 @@ from typing import Any
 from local_api.errors import Conflict, NotFound
 from local_api.store.db import Database
 from local_api.store.ids import new_id
+from local_api.store.quotas import Quota, check_jobs, unlimited
 
 TRANSITIONS: dict[str, set[str]] = {
     "validating_files": {"queued", "paused", "failed", "cancelled"},
@@ -34,15 +35,16 @@ class ClaimLost(RuntimeError):
 
 
 class Jobs:
-    def __init__(self, db: Database, clock: Callable[[], float]) -> None:
-        self.db, self.clock = db, clock
+    def __init__(self, db: Database, clock: Callable[[], float], quota: Callable[[str], Quota] = unlimited) -> None:
+        self.db, self.clock, self.quota = db, clock, quota
 
     def add(self, project: str, **columns: Any) -> sqlite3.Row:
-        """A new job in `validating_files`. Columns as in the schema; dictionaries are kept as JSON."""
+        """A new job in `validating_files`. Columns as in the schema; dictionaries are kept as JSON. Raises InsufficientQuota."""
         values = {"id": new_id("ftjob-"), "project": project, "status": "validating_files",
                   "created_at": int(self.clock()), **columns}
         names = ", ".join(values)
         with self.db.transaction() as connection:
+            check_jobs(self.db, project, self.quota(project))
             connection.execute(f"insert into jobs ({names}) values ({', '.join('?' * len(values))})",
                                [as_column(value) for value in values.values()])
         return self.get(project, values["id"])
@@ -74,25 +76,57 @@ class Jobs:
         return self.db.rows("select * from jobs where project = ? and method = 'supervised' and deleted_at is null order by seq",
                             project)
 
-    def with_status(self, status: str) -> list[sqlite3.Row]:
-        """In the order in which their turn comes."""
-        return self.db.rows("select * from jobs where status = ? order by queued_at, seq", status)
+    def running(self) -> list[sqlite3.Row]:
+        return self.db.rows("select * from jobs where status = 'running' order by round, seq")
+
+    def to_validate(self) -> list[sqlite3.Row]:
+        """The oldest new job of each project, oldest first."""
+        return self.db.rows("select * from jobs where seq in (select min(seq) from jobs where status = 'validating_files' "
+                            "group by project) order by seq")
 
     def unfinished(self) -> int:
         """Jobs that still have work to be done without anybody's doing: paused ones do not count."""
         return self.db.row("select count(*) from jobs where status in ('validating_files', 'queued', 'running')")[0]
 
+    def lineage(self, identifier: str) -> list[str]:
+        """The models that a job comes from, the base model first, the one that it started from last.
+
+        Told from the jobs, which are kept: a model that was deleted since stands in it all the same.
+        """
+        return [row["model"] for row in self.db.rows("""
+            with recursive line (generation, model, parent_job) as (
+                select 0, model, parent_job from jobs where id = ?
+                union all
+                select generation + 1, jobs.model, jobs.parent_job from line join jobs on jobs.id = line.parent_job)
+            select model from line order by generation desc""", identifier)]
+
+    def ahead(self, job: sqlite3.Row) -> int:
+        """Jobs of all projects whose turn is before that of a queued one, as things stand: the running one too."""
+        return self.db.row("select (select count(*) from jobs where status = 'running') + "
+                           "(select count(*) from jobs where status = 'queued' and (round, seq) < (?, ?))",
+                           job["round"], job["seq"])[0]
+
+    def next_round(self, project: str) -> int:
+        """The round of the queue in which a project's next job has its turn: one after its last, and none that has passed.
+
+        Jobs that were cancelled or paused before their turn came count for nothing, and no clock has a say in it.
+        """
+        passed = self.db.row("select max(round) from jobs where started_at is not null")[0] or 1
+        own = self.db.row("select max(round) from jobs where project = ? and "
+                          "(started_at is not null or status in ('queued', 'running'))", project)[0] or 0
+        return max(passed, own + 1)
+
     def claim(self) -> sqlite3.Row | None:
-        """The job whose turn it is, now running under a new claim; None if the queue is empty."""
+        """The job whose turn it is, now running under a new claim; None if the queue is empty. Projects take turns."""
         with self.db.transaction() as connection:
-            waiting = self.with_status("queued")
-            if not waiting:
+            job = self.db.row("select * from jobs where status = 'queued' order by round, seq limit 1")
+            if job is None:
                 return None
-            job = waiting[0]
-            connection.execute("update jobs set status = 'running', claim = ?, started_at = coalesce(started_at, ?) "
-                               "where id = ? and status = 'queued'",
-                               (secrets.token_hex(16), self.clock(), job["id"]))
-            return self.get(job["project"], job["id"])
+            connection.execute(
+                "update jobs set status = 'running', claim = :claim, started_at = coalesce(started_at, :now), claimed_at = :now, "
+                "claimed_step = (select coalesce(max(step), 0) from steps where job_id = jobs.id) where id = :id",
+                {"claim": secrets.token_hex(16), "now": self.clock(), "id": job["id"]})
+            return self.current(job["id"])
 
     def move(self, identifier: str, status: str, *, claim: str | None = None, expected: str | None = None,
              **columns: Any) -> sqlite3.Row:
@@ -110,8 +144,8 @@ class Jobs:
             values = {"status": status, **columns}
             if status != "running":
                 values["claim"] = None
-            if status == "queued":
-                values["queued_at"] = columns.get("queued_at", self.clock())
+            if status == "queued" and "queued_at" not in columns:  # else it was put back, and keeps its turn
+                values |= {"queued_at": self.clock(), "round": self.next_round(job["project"])}
             if status in ENDED:
                 values["finished_at"] = int(self.clock())
             assignments = ", ".join(f"{name} = ?" for name in values)

@@ -102,6 +102,22 @@ MIGRATIONS: list[str] = [
     alter table jobs add column deleted_at integer;  -- its owner does not want to see it any more
     create index events_by_job on events (job_id, seq);
     """,
+    """
+    alter table jobs add column parent_job text references jobs (id); -- whose model it continues from; null: from a base model
+    update jobs set parent_job = (select job_id from models where models.id = jobs.model) where start_from is not null;
+    """,
+    """
+    alter table jobs add column round integer;       -- of the queue: each project has one turn a round
+    update jobs set round = (
+        select count(*) from jobs as earlier where earlier.project = jobs.project and earlier.status in ('queued', 'running')
+        and (earlier.queued_at, earlier.seq) <= (jobs.queued_at, jobs.seq)) where status in ('queued', 'running');
+    create index jobs_by_turn on jobs (status, round, seq);
+    create index jobs_by_round on jobs (project, round);
+    create index jobs_by_last_round on jobs (round) where started_at is not null;
+    alter table jobs add column claimed_at real;     -- when the run of now began, and after which step
+    alter table jobs add column claimed_step integer;
+    alter table models add column bytes integer not null default 0; -- of the adapter's folder
+    """,
 ]
 
 

@@ -11,12 +11,14 @@ class Models:
     def __init__(self, db: Database, clock: Callable[[], float]) -> None:
         self.db, self.clock = db, clock
 
-    def add(self, name: str, *, project: str, base_model: str, adapter: str, job_id: str, parent: str, kind: str) -> None:
+    def add(self, name: str, *, project: str, base_model: str, adapter: str, job_id: str, parent: str, kind: str,
+            bytes: int = 0) -> None:
+        """`bytes`: of the adapter's folder."""
         with self.db.transaction() as connection:
             connection.execute(
-                "insert or ignore into models (id, project, base_model, adapter, job_id, parent, kind, created_at) "
-                "values (?, ?, ?, ?, ?, ?, ?, ?)",
-                (name, project, base_model, adapter, job_id, parent, kind, int(self.clock())))
+                "insert or ignore into models (id, project, base_model, adapter, job_id, parent, kind, bytes, created_at) "
+                "values (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (name, project, base_model, adapter, job_id, parent, kind, bytes, int(self.clock())))
 
     def get(self, project: str, name: str) -> sqlite3.Row:
         row = self.db.row("select * from models where id = ? and project = ?", name, project)

@@ -5,6 +5,7 @@ It ends at once when its input closes: a server that died, however it died, leav
 
 import json
 import os
+import sqlite3
 import sys
 import threading
 import time
@@ -12,7 +13,7 @@ from pathlib import Path
 
 from local_api.engines import load_engine
 from local_api.store import Store
-from local_api.worker.run_job import JobRun
+from local_api.worker.run_job import DISK_FULL_STATUS, JobRun
 
 
 def end_with_parent() -> None:
@@ -31,7 +32,12 @@ def main() -> None:
     store = Store(Path(settings["data_dir"]), clock=time.time)
     job = store.db.row("select * from jobs where id = ? and claim = ?", job_id, claim)
     if job is not None:
-        JobRun(store, engine, job, settings["organization"]).run()
+        try:
+            JobRun(store, engine, job, settings["organization"]).run()
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_FULL:
+                raise
+            sys.exit(DISK_FULL_STATUS)
     store.close()
 
 

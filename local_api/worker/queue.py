@@ -6,6 +6,7 @@ Knows no HTTP. The routes change rows and call `wake`; a job that is no longer r
 """
 
 import contextlib
+import itertools
 import json
 import logging
 import shutil
@@ -20,7 +21,7 @@ from local_api.engines.protocols import Engine
 from local_api.settings import Settings
 from local_api.store import Store
 from local_api.store.jobs import ENDED, ClaimLost
-from local_api.worker.run_job import INTERNAL_ERROR
+from local_api.worker.run_job import DISK_FULL, DISK_FULL_STATUS, INTERNAL_ERROR
 from local_api.worker.validation import end, validate_job
 
 log = logging.getLogger(__name__)
@@ -35,6 +36,7 @@ class Worker:
     def __init__(self, settings: Settings, store: Store, engine: Engine) -> None:
         self.settings, self.store, self.engine = settings, store, engine
         self._stopping = threading.Event()
+        self._turns, self._validated = itertools.count(1), dict[str, int]()  # the turn in which a project was validated last
         self._news = [threading.Event(), threading.Event()]
         self._threads = [threading.Thread(target=self._loop, args=(news, action), name=name, daemon=True)
                          for news, name, action in zip(self._news, ("validate", "train"),
@@ -64,7 +66,7 @@ class Worker:
         self._sweep()
 
     def _requeue_running(self, message: str) -> None:
-        for job in self.store.jobs.with_status("running"):
+        for job in self.store.jobs.running():
             self._requeue(job, message)
 
     def _sweep(self) -> None:
@@ -88,16 +90,18 @@ class Worker:
             news.clear()  # after the wait, never before the work: news that came during it would be lost
 
     def _validate_next(self) -> bool:
-        waiting = self.store.jobs.with_status("validating_files")
+        waiting = self.store.jobs.to_validate()
         if not waiting:
             return False
+        job = min(waiting, key=lambda job: (self._validated.get(job["project"], 0), job["seq"]))  # projects take turns
+        self._validated[job["project"]] = next(self._turns)
         try:
-            validate_job(self.store, self.engine, waiting[0])
+            validate_job(self.store, self.engine, job)
         except sqlite3.OperationalError:  # busy or full: no fault of the job
             raise
         except Exception:
-            log.exception("validation of %s failed", waiting[0]["id"])
-            end(self.store, waiting[0], {"code": "internal_error", "message": INTERNAL_ERROR, "param": None})
+            log.exception("validation of %s failed", job["id"])
+            end(self.store, job, {"code": "internal_error", "message": INTERNAL_ERROR, "param": None})
         self._news[1].set()
         return True
 
@@ -156,6 +160,9 @@ class Worker:
 
     def _after_crash(self, job: sqlite3.Row, code: int) -> None:
         """The child died by itself: try again from the last checkpoint, a limited number of times without progress."""
+        if code == DISK_FULL_STATUS:
+            end(self.store, job, {"code": "disk_full", "message": DISK_FULL, "param": None})
+            return
         reason = signal.Signals(-code).name if code < 0 else f"status {code}"
         crashes = job["crashes"] + 1
         if crashes >= CRASHES_ALLOWED:

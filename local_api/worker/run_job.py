@@ -30,6 +30,8 @@ from local_api.worker.classification import Classes, find_classes, measure
 from local_api.worker.results import metrics, results_file
 from local_api.worker.validation import load_examples
 
+DISK_FULL = "The disk of the local API is full: free some space and start the job again."
+DISK_FULL_STATUS = 28  # of a child that could not write it into the database, which is on the same disk
 INTERNAL_ERROR = "The local API met an error of its own; its log tells more."
 
 
@@ -67,7 +69,7 @@ class JobRun:
         except OSError as error:
             if error.errno != errno.ENOSPC:
                 raise
-            self.fail("disk_full", "The disk of the local API is full: free some space and start the job again.")
+            self.fail("disk_full", DISK_FULL)
         except Exception:
             traceback.print_exc()  # the server's log; a client never sees it
             self.fail("internal_error", INTERNAL_ERROR)
@@ -120,8 +122,8 @@ class JobRun:
             dropped = self.store.checkpoints.add(self.id, report.step, model=name, metrics=metrics(row))
             self.store.events.add(self.id, f"checkpoint-{report.step}",
                                   f"Checkpoint created at step {report.step} with Snapshot ID: {name}")
-            for unused in dropped - self.store.models.used():
-                shutil.rmtree(self.store.contents.adapter(unused), ignore_errors=True)
+        for unused in dropped - self.store.models.used():
+            self.store.drop_adapter(unused)
         self.last = report.step, adapter
 
     def succeed(self) -> None:
@@ -146,7 +148,8 @@ class JobRun:
 
     def register(self, name: str, adapter: str, kind: str) -> None:
         self.store.models.add(name, project=self.job["project"], base_model=self.job["base_model"], adapter=adapter,
-                              job_id=self.id, parent=self.job["model"], kind=kind)
+                              job_id=self.id, parent=self.job["model"], kind=kind,
+                              bytes=self.store.contents.adapter_bytes(adapter))
 
     def model_name(self) -> str:
         """The name of the model to be: kept by the first checkpoint, so that a run after a crash goes on under it."""

@@ -36,15 +36,21 @@ def validate_job(store: Store, engine: Engine, job: sqlite3.Row) -> None:
     except EngineError as error:
         end(store, job, {"code": "validation_failed", "message": str(error), "param": None})
         return
+    queue(store, job, len(examples))
+
+
+def queue(store: Store, job: sqlite3.Row, n_examples: int) -> None:
+    """Put numbers for "auto" and queue the job; the event tells both, unless its owner took it away in the meantime."""
+    requested = json.loads(job["requested"])
     rules = resolve if job["api"] == "fine_tuning" else resolve_old
-    hyperparameters = rules(json.loads(job["requested"]), len(examples))
+    resolved = dataclasses.asdict(rules(requested, n_examples))
     with store.db.transaction():
-        ahead = len(store.jobs.with_status("queued")) + len(store.jobs.with_status("running"))
         try:
-            store.jobs.move(job["id"], "queued", expected="validating_files", resolved=dataclasses.asdict(hyperparameters))
-        except Conflict:  # cancelled or paused in the meantime
+            queued = store.jobs.move(job["id"], "queued", expected="validating_files", resolved=resolved)
+        except Conflict:
             return
-        store.events.add(job["id"], "validated", "Files validated, moving job to queued state", data={"queue_number": ahead})
+        store.events.add(job["id"], "validated", "Files validated, moving job to queued state", data={
+            "queue_number": store.jobs.ahead(queued), "hyperparameters": {name: resolved[name] for name in requested}})
 
 
 def load_examples(store: Store, job: sqlite3.Row, which: str) -> list[Example]:

@@ -17,6 +17,8 @@ def test_a_finished_job_shows_what_was_trained_and_how(client, job, base):
     assert job.fine_tuned_model.startswith(f"ft:{base}:local:colours:") and len(job.fine_tuned_model.rsplit(":", 1)[1]) == 8
     assert job.method.supervised.hyperparameters.n_epochs == 6 and job.hyperparameters.batch_size == 8
     assert job.hyperparameters.learning_rate_multiplier == 0.1, "auto is resolved and reported"
+    [queued] = [event for event in client.fine_tuning.jobs.list_events(job.id, limit=100) if "hyperparameters" in event.data]
+    assert queued.data["hyperparameters"] == {"n_epochs": 6, "batch_size": 8, "learning_rate_multiplier": 0.1}
     assert job.trained_tokens > 48 * 6 and job.finished_at >= job.created_at and job.seed == 7
     assert job.metadata == {"course": "colours"} and job.error is None and job.estimated_finish is None
 
@@ -72,6 +74,77 @@ def test_training_goes_on_from_a_fine_tuned_model(client, job, tools):
     first = next(event for event in client.fine_tuning.jobs.list_events(ended.id, limit=100) if event.data.get("step") == 1)
     fresh = [event for event in client.fine_tuning.jobs.list_events(job.id, limit=100) if event.data.get("step") == 1]
     assert first.data["train_loss"] < fresh[0].data["train_loss"], "it starts from what was learnt"
+    assert ended.lineage == client.models.retrieve(ended.fine_tuned_model).lineage == [job.model, job.fine_tuned_model]
+
+
+def test_a_third_generation_from_a_checkpoint_outlives_those_before_it(client, job, base, tools):
+    file = tools.upload(client, tools.jsonl(tools.colour_rows(12)))
+
+    def train(model, epochs):
+        made = client.fine_tuning.jobs.create(model=model, training_file=file.id, suffix="line", hyperparameters={"n_epochs": epochs})
+        return tools.finished(client, made.id)
+    second = train(job.fine_tuned_model, 2)
+    checkpoint = list(client.fine_tuning.jobs.checkpoints.list(second.id))[-1].fine_tuned_model_checkpoint
+    assert checkpoint == f"{second.fine_tuned_model}:ckpt-step-2"
+    third = train(checkpoint, 1)
+    assert third.status == "succeeded" and third.fine_tuned_model.startswith(f"ft:{base}:local:line:")
+    for model in (second.fine_tuned_model, checkpoint):
+        client.models.delete(model)
+    shown = client.models.retrieve(third.fine_tuned_model)
+    assert (shown.parent, shown.root, shown.lineage) == (checkpoint, base, [base, job.fine_tuned_model, checkpoint])
+    assert client.fine_tuning.jobs.retrieve(third.id).lineage == shown.lineage
+    answer = client.completions.create(model=third.fine_tuned_model, prompt="moss number 1\n\n###\n\n", max_tokens=4, temperature=0, stop="\n")
+    assert answer.choices[0].text == " green", "what the first generation learnt, the third still knows"
+    with pytest.raises(openai.NotFoundError, match="or a fine-tuned model of your own"):
+        train(checkpoint, 1)
+
+
+@pytest.fixture
+def slow(make_server):
+    """A client of a server of its own, whose steps take a tenth of a second: jobs can be met while they run and wait."""
+    with make_server(environment={"LOCAL_API_MOCK_STEP_SECONDS": "0.1"}).start().client() as client:
+        yield client
+
+
+@pytest.fixture
+def create(slow, tools):
+    """Create a job of so many epochs of five steps; its id."""
+    base, file = slow.models.list().data[0].id, tools.upload(slow, tools.jsonl(tools.colour_rows(40)))
+
+    def create(epochs, model=base):
+        return slow.fine_tuning.jobs.create(model=model, training_file=file.id, hyperparameters={"n_epochs": epochs}).id
+    return create
+
+
+def test_a_model_that_is_deleted_while_a_job_waits_to_continue_from_it_is_still_its_start(slow, create, tools):
+    parent = tools.finished(slow, create(1)).fine_tuned_model
+    running, waiting = create(50), create(1, parent)
+    tools.wait_until(lambda: slow.fine_tuning.jobs.retrieve(waiting).status == "queued", what="its place in the queue")
+    slow.models.delete(parent)
+    slow.fine_tuning.jobs.cancel(running)
+    ended = tools.finished(slow, waiting)
+    assert ended.status == "succeeded" and ended.lineage == ["mock-base", parent]
+    [first] = [event for event in slow.fine_tuning.jobs.list_events(waiting) if event.data.get("step") == 1]
+    assert first.data["train_mean_token_accuracy"] == 1, "it starts from what was learnt"
+
+
+def test_the_queue_is_seen_and_goes_in_order(slow, create, tools):
+    running = create(50)
+    tools.wait_until(lambda: slow.fine_tuning.jobs.retrieve(running).status == "running", what="the first job")
+    waiting = [create(1) for _ in range(3)]
+
+    def positions():
+        return [slow.fine_tuning.jobs.retrieve(job_id).queue_position for job_id in waiting]
+    tools.wait_until(lambda: positions() == [1, 2, 3], what="three places in the queue")
+    told = [event.data["queue_number"] for job_id in waiting for event in slow.fine_tuning.jobs.list_events(job_id) if "queue_number" in event.data]
+    assert told == [1, 2, 3]
+    slow.fine_tuning.jobs.cancel(waiting[1])
+    assert positions() == [1, None, 2]
+    slow.fine_tuning.jobs.cancel(running)
+    first, second = (tools.finished(slow, waiting[place]) for place in (0, 2))
+    assert (first.status, second.status, first.queue_position) == ("succeeded", "succeeded", None)
+    [started] = [event for event in slow.fine_tuning.jobs.list_events(second.id) if event.message == "Fine-tuning job started"]
+    assert started.created_at >= first.finished_at
 
 
 def test_jobs_are_listed_newest_first_and_by_metadata(client, job, base, tools):

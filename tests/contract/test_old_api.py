@@ -155,6 +155,20 @@ def test_a_file_that_is_there_already_may_be_used_again(legacy, server, tuned):
 
 
 @MOCK_ALONE
+def test_a_fine_tune_goes_on_from_a_fine_tuned_model_and_from_a_checkpoint(legacy, server, client, tuned):
+    known = call(server, "GET", f"fine-tunes/{tuned.id}").json()["training_files"][0]["id"]
+    checkpoint = client.fine_tuning.jobs.checkpoints.list(tuned.id).data[0].fine_tuned_model_checkpoint
+    for start in (tuned.model, checkpoint):
+        said = legacy(server, "api", "fine_tunes.create", "-t", known, "-m", start, "--suffix", "more", "--n_epochs", "1", folder=tuned.folder)
+        identifier, made = re.search(r"Created fine-tune: (ft-\w+)", said)[1], re.search(r"Uploaded model: (ada:ft-local:more-[\d-]+)\n", said)[1]
+        shown = json.loads(legacy(server, "api", "fine_tunes.get", "-i", identifier))
+        assert (shown["model"], shown["fine_tuned_model"]) == (start, made), "the old kind of name, of the same old base model"
+        rows = list(csv.DictReader(io.StringIO(legacy(server, "api", "fine_tunes.results", "-i", identifier))))
+        assert rows[0]["training_token_accuracy"] == "1.00000", "it starts from what was learnt"
+        assert client.models.retrieve(made).lineage == ["ada", start]
+
+
+@MOCK_ALONE
 def test_a_fine_tune_can_be_cancelled_and_then_deleted(legacy, server, tuned):
     known = call(server, "GET", f"fine-tunes/{tuned.id}").json()["training_files"][0]["id"]
     created = json.loads(legacy(server, "api", "fine_tunes.create", "-t", known, "--n_epochs", "50", "--no_follow"))

@@ -90,12 +90,71 @@ def test_metadata_has_its_limits(pairs):
 
 
 def test_training_starts_from_ones_own_fine_tuned_model(store, engine, make_model):
-    make_model("ft:mine", base_model="older", adapter="a9")
+    make_model("ft:mine", adapter="a9")
+    make_model("ft:mine:ckpt-step-4", adapter="a4", kind="checkpoint")
     make_model("ft:theirs", project="other")
-    assert rules.origin("ft:mine", store, engine, "default") == {"model": "ft:mine", "base_model": "older", "start_from": "a9"}
+    for name, adapter in (("ft:mine", "a9"), ("ft:mine:ckpt-step-4", "a4")):
+        made_by = store.models.get("default", name)["job_id"]
+        assert rules.origin(name, store, engine, "default") == {"model": name, "base_model": "tiny", "start_from": adapter, "parent_job": made_by}
     for name in ("ft:theirs", "nobody"):
         with pytest.raises(ModelNotFound, match="fine-tune tiny, or a fine-tuned model of your own"):
             rules.origin(name, store, engine, "default")
+
+
+def test_a_model_of_another_engine_is_refused_by_what_it_was_trained_on(check, make_model):
+    make_model("ft:mock-base:local::1", base_model="mock-base")
+    with pytest.raises(InvalidRequest, match=r"was trained on mock-base, which this server \(fake engine\) does not have: fine-tune tiny") as refusal:
+        check(model="ft:mock-base:local::1")
+    assert refusal.value.param == "model"
+
+
+@pytest.fixture
+def generation(store, engine, make_model, make_job):
+    """A job from a model, and the model that it makes; the job."""
+    def generation(parent, name, kind="model"):
+        origin = rules.origin(parent, store, engine, "default")
+        made_by = make_job("running", **origin)
+        store.jobs.move(made_by["id"], "succeeded", fine_tuned_model=name)
+        make_model(name, job_id=made_by["id"], parent=parent, kind=kind)
+        return store.jobs.get("default", made_by["id"])
+    return generation
+
+
+def test_a_job_shows_every_generation_that_it_comes_from(here, generation):
+    jobs = [generation("tiny", "ft:1"), generation("ft:1", "ft:2:ckpt-step-9", "checkpoint"), generation("ft:2:ckpt-step-9", "ft:3")]
+    shown = [rules.shape(here, job) for job in jobs]
+    assert [job["lineage"] for job in shown] == [["tiny"], ["tiny", "ft:1"], ["tiny", "ft:1", "ft:2:ckpt-step-9"]]
+    assert all(FineTuningJob.model_validate(job).lineage == job["lineage"] and job["lineage"][-1] == job["model"] for job in shown)
+
+
+def test_what_was_deleted_still_stands_in_the_lineage(here, store, generation):
+    generation("tiny", "ft:1")
+    generation("ft:1", "ft:2")
+    store.models.delete("default", "ft:1")
+    job = generation("ft:2", "ft:3")
+    store.models.delete("default", "ft:2")
+    assert rules.shape(here, job)["lineage"] == ["tiny", "ft:1", "ft:2"]
+
+
+def test_a_job_tells_how_many_come_before_it(here, store, make_job):
+    running, first, other, last, fresh = (make_job(status, project=project) for status, project in (
+        ("running", "default"), ("queued", "default"), ("queued", "other"), ("queued", "default"), ("validating_files", "default")))
+
+    def positions():
+        return [rules.shape(here, store.jobs.current(job["id"]))["queue_position"] for job in (running, first, other, last, fresh)]
+    assert positions() == [None, 2, 1, 3, None], "the running one counts, and projects take turns"
+    store.jobs.move(first["id"], "cancelled")
+    store.jobs.move(running["id"], "succeeded")
+    assert positions() == [None, None, 0, 1, None]
+
+
+def test_a_resumed_job_waits_at_the_end_of_the_queue(here, store, make_job, clock):
+    first, second = make_job("queued"), make_job("queued")
+    store.jobs.move(first["id"], "paused")
+    clock.now += 1
+    assert rules.resume(here, "default", first["id"])["queue_position"] == 1
+    assert rules.shape(here, second)["queue_position"] == 0
+    assert store.jobs.claim()["id"] == second["id"]
 
 
 def test_files_are_ones_own_and_meant_for_training(check, make_file):

@@ -6,6 +6,8 @@ import io
 
 import pytest
 
+from helpers.result_files import COLUMNS, read_results
+from local_api.engines.lora.metrics import Tally
 from local_api.worker.results import metrics, results_csv, results_file
 
 NONE = dict.fromkeys(("valid_loss", "valid_accuracy", "full_valid_loss", "full_valid_accuracy"))
@@ -79,3 +81,28 @@ def test_a_diverged_loss_never_reaches_json_and_is_plain_in_the_file(loss):
     assert metrics(report(1, train_loss=loss)) == {"step": 1, "train_mean_token_accuracy": 0.5}
     row = next(csv.DictReader(io.StringIO(results_csv([report(1, train_loss=loss)]))))
     assert row["train_loss"] == str(loss)
+
+
+def test_the_guides_worked_example_stands_in_the_file_as_the_guide_computes_it():
+    tally = Tally.of(predictions=[[1, 1], [0, 5], [4, 2]], targets=[[1, 2], [0, 5], [4, 2]])  # as the engine counts a batch
+    step = report(1, elapsed_examples=3, train_accuracy=tally.token_accuracy, train_sequence_accuracy=tally.sequence_accuracy)
+    row = next(csv.DictReader(io.StringIO(results_file([step], "fine-tunes")[1].decode())))
+    assert float(row["training_sequence_accuracy"]) == pytest.approx(2 / 3, abs=1e-5)
+    assert float(row["training_token_accuracy"]) == pytest.approx(5 / 6, abs=1e-5)
+
+
+def test_readers_find_the_same_figures_under_the_same_names_whichever_api_made_the_job():
+    steps = [report(1, **OLD), report(2, **OLD, valid_loss=9.0, valid_accuracy=0.9, valid_sequence_accuracy=0.5)]
+    today, old = (read_results(results_file(steps, api)[1]) for api in ("fine_tuning", "fine-tunes"))
+    shared = ["step", "train_loss", "train_accuracy", "valid_loss", "valid_accuracy"]
+    assert list(today.columns) == shared and today.equals(old[shared])
+    assert old["valid_sequence_accuracy"][1] == 0.5
+
+
+@pytest.mark.parametrize("names", [
+    ["accuracy", "precision", "recall", "auroc", "auprc", "f1.0"],
+    ["accuracy", "weighted_precision", "weighted_recall", "weighted_f1_score"]])
+def test_every_column_that_is_written_is_defined_for_readers(names):
+    last = {**report(1, **OLD, valid_loss=1.0), "classification": {f"classification/{name}": 0.5 for name in names}}
+    for api in ("fine_tuning", "fine-tunes"):
+        assert set(read_results(results_file([last], api)[1], n_epochs=1).columns) <= set(COLUMNS)

@@ -1,15 +1,18 @@
 """One run of one job in the child process, on a scripted trainer: what is registered, and what a crash must not spoil."""
 
 import base64
+import dataclasses
 import errno
 import json
 import sqlite3
 
 import pytest
 
+from local_api import jobs as rules
 from local_api.engines.protocols import CheckpointReport, EngineError, Hyperparameters, PromptCompletion, StepReport
 from local_api.worker.results import results_csv
 from local_api.worker.run_job import INTERNAL_ERROR, JobRun
+from local_api.worker.validation import validate_job
 
 STORY = ["Fine-tuning job started", "Step 1/2: training loss=1.50", "Step 2/2: training loss=1.50, validation loss=0.25"]
 
@@ -105,6 +108,30 @@ def test_the_engine_gets_what_was_asked_for(store, engine, run, make_job, make_f
     assert spec.hyperparameters == Hyperparameters(n_epochs=1, batch_size=5, learning_rate_multiplier=0.1)
     assert (spec.seed, spec.method, spec.base_model) == (11, "supervised", "tiny")
     assert spec.start_from == store.contents.adapter("a5") and spec.work_dir == store.work_dir(job["id"])
+
+
+@pytest.mark.parametrize(("asked", "got"), [
+    ({}, (25, 8, 0.1, 0.1)),
+    ({"n_epochs": 2}, (2, 8, 0.1, 0.1)),
+    ({"batch_size": 3}, (18, 3, 0.1, 0.1)),
+    ({"learning_rate_multiplier": 0.02}, (25, 8, 0.02, 0.1)),
+    ({"beta": 0.5}, (25, 8, 0.1, 0.5)),
+])
+def test_each_hyperparameter_comes_from_the_request_to_the_engine_and_is_shown(here, store, engine, run, make_file, monkeypatch, asked, got):
+    method = "dpo" if "beta" in asked else "supervised"
+    say = {role: [{"role": role, "content": "x"}] for role in ("user", "assistant")}
+    pair = {"input": {"messages": say["user"]}, "preferred_output": say["assistant"], "non_preferred_output": say["assistant"]}
+    file = make_file((json.dumps(pair) + "\n").encode() * 10 if method == "dpo" else None)
+    monkeypatch.setattr(engine.words, "n_training_tokens", lambda example: 1)
+    body = {"model": "tiny", "training_file": file["id"], "method": {"type": method, method: {"hyperparameters": asked}}}
+    job = rules.add(store, "default", rules.check(body, store, engine, "default"), seed=4)
+    validate_job(store, engine, job)
+    told = json.loads(store.events.page(job["id"], limit=1, after=None)[0][0]["data"])["hyperparameters"]
+    done = run(store.jobs.claim(), EngineError("enough"))
+    names = ("n_epochs", "batch_size", "learning_rate_multiplier", "beta")
+    assert dataclasses.asdict(engine.specs[0].hyperparameters) == {**dict(zip(names, got, strict=True)), "prompt_loss_weight": 0.0}
+    assert told == rules.shape(here, done)["hyperparameters"] == dict(zip(names, got if method == "dpo" else got[:3], strict=False))
+    assert engine.specs[0].seed == 4
 
 
 def test_what_is_repeated_after_a_crash_is_told_once_and_the_name_stays(store, run, job, checkpoint, again, messages):

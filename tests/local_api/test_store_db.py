@@ -241,3 +241,17 @@ def test_jobs_of_the_first_schema_are_kept_and_belong_to_todays_api(tmp_path, mo
     with closing(Database(tmp_path / "db.sqlite3")) as database:
         job = database.row("select * from jobs")
         assert (job["id"], job["api"], job["classification"], job["deleted_at"]) == ("ftjob-1", "fine_tuning", None, None)
+
+
+def test_jobs_that_continued_before_their_parents_were_noted_find_them(tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(migrations, "MIGRATIONS", MIGRATIONS[:2])
+        with closing(Database(tmp_path / "db.sqlite3")) as database, database.transaction() as connection:
+            for number, (model, adapter) in enumerate((("base", None), ("ft:1", "a1"), ("gone", "a9")), 1):
+                connection.execute("insert into jobs (id, project, model, base_model, start_from, status, training_file, training_sha256, seed, "
+                                   "method, requested, created_at) values (?, 'p', ?, 'base', ?, 'paused', 'f', 's', 1, 'supervised', '{}', 1)",
+                                   (f"ftjob-{number}", model, adapter))
+            connection.execute("insert into models (id, project, base_model, adapter, job_id, parent, kind, created_at) "
+                               "values ('ft:1', 'p', 'base', 'a1', 'ftjob-1', 'base', 'model', 1)")
+    with closing(Database(tmp_path / "db.sqlite3")) as database:
+        assert [row["parent_job"] for row in database.rows("select * from jobs order by seq")] == [None, "ftjob-1", None]

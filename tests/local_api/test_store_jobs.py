@@ -71,7 +71,7 @@ def test_a_job_of_another_project_is_not_found(store, make_job):
         store.jobs.get("default", job["id"])
 
 
-def test_the_queue_is_first_come_first_served(store, make_job, clock):
+def test_the_queue_of_one_project_is_first_come_first_served(store, make_job, clock):
     jobs = []
     for _ in range(3):
         jobs.append(make_job("queued"))
@@ -80,6 +80,60 @@ def test_the_queue_is_first_come_first_served(store, make_job, clock):
     assert [job["id"] for job in claimed] == [job["id"] for job in jobs]
     assert all(job["status"] == "running" for job in claimed) and len({job["claim"] for job in claimed}) == 3
     assert store.jobs.claim() is None
+
+
+def turns(store):
+    """The projects of the queued jobs, in the order in which they are claimed; each place is as it was said before."""
+    order = []
+    while any(waiting := store.db.rows("select * from jobs where status = 'queued'")):
+        first = next(job["id"] for job in waiting if store.jobs.ahead(job) == 0)
+        job = store.jobs.claim()
+        assert job["id"] == first
+        order.append(job["project"])
+        store.jobs.move(job["id"], "succeeded")
+    return order
+
+
+def test_projects_take_turns_whoever_has_more_or_came_first(store, make_job, clock):
+    for project in ("ann", "ann", "ann", "bob", "bob", "cem"):
+        make_job("queued", project=project)
+        clock.now -= 100  # no clock has a say in it
+    assert turns(store) == ["ann", "bob", "cem", "ann", "bob", "ann"]
+
+
+def test_who_comes_late_waits_for_no_more_than_one_job_of_each_other(store, make_job):
+    for _ in range(4):
+        make_job("queued", project="ann")
+    for _ in range(2):
+        store.jobs.move(store.jobs.claim()["id"], "succeeded")
+    for project in ("bob", "bob", "ann"):
+        make_job("queued", project=project)
+    assert turns(store) == ["bob", "ann", "bob", "ann", "ann"]
+
+
+def test_jobs_that_were_cancelled_before_their_turn_cost_none(store, make_job):
+    for job in [make_job("queued", project="ann") for _ in range(5)]:
+        store.jobs.move(job["id"], "cancelled")
+    make_job("queued", project="ann")
+    for _ in range(2):
+        make_job("queued", project="bob")
+    assert turns(store) == ["ann", "bob", "bob"]
+
+
+def test_a_job_that_was_put_back_goes_on_before_all_others_and_a_resumed_one_waits_its_turn(store, make_job):
+    running, other = make_job("running", project="ann"), make_job("queued", project="bob")
+    store.jobs.move(running["id"], "queued", claim=running["claim"], queued_at=running["queued_at"])
+    assert [store.jobs.ahead(store.jobs.current(job["id"])) for job in (running, other)] == [0, 1]
+    again = store.jobs.claim()
+    assert again["id"] == running["id"]
+    store.jobs.move(again["id"], "paused")
+    store.jobs.move(again["id"], "queued")
+    assert turns(store) == ["bob", "ann"]
+
+
+def test_the_queue_is_found_by_its_index_however_long_it_is(store):
+    plan = store.db.rows("explain query plan select * from jobs where status = 'queued' order by round, seq limit 1")
+    assert all("SCAN" not in row["detail"] and "TEMP B-TREE" not in row["detail"] for row in plan)
 
 
 def test_jobs_queued_in_the_same_moment_go_by_their_creation(store, make_job):

@@ -107,7 +107,8 @@ def test_the_queue_number_counts_the_jobs_that_come_before(store, validated, mak
     make_job("succeeded")
     job = validated(make_job())
     last = store.events.page(job["id"], limit=1, after=None)[0][0]
-    assert (last["key"], last["type"], json.loads(last["data"])) == ("validated", "message", {"queue_number": 2})
+    assert (last["key"], last["type"], json.loads(last["data"])) == (
+        "validated", "message", {"queue_number": 2, "hyperparameters": {"n_epochs": 25, "batch_size": 5}})
 
 
 @pytest.mark.parametrize(("wanted", "code"), [({"n_classes": 3}, "invalid_n_classes"), ({"n_classes": 2}, None),

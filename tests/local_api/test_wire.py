@@ -8,9 +8,19 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from local_api.errors import ApiError, InvalidRequest, UnsupportedParameter
-from local_api.wire import CHAT, COMPLETIONS, EMBEDDINGS, FINE_TUNES, FINE_TUNING_JOBS, in_range
+from local_api.wire import (
+    CHAT,
+    COMPLETIONS,
+    DONE_ANYWAY,
+    EMBEDDINGS,
+    FINE_TUNES,
+    FINE_TUNING_JOBS,
+    INPUT_TOKENS,
+    RESPONSES,
+    in_range,
+)
 
-BODIES = [COMPLETIONS, CHAT, EMBEDDINGS, FINE_TUNING_JOBS, FINE_TUNES]
+BODIES = [COMPLETIONS, CHAT, EMBEDDINGS, FINE_TUNING_JOBS, FINE_TUNES, RESPONSES, INPUT_TOKENS]
 HELLO = [{"role": "user", "content": "Hello"}]
 JOB = {"model": "m", "training_file": "f"}
 JSON = st.recursive(st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
@@ -37,15 +47,16 @@ def test_whatever_a_field_holds_it_is_read_or_refused_by_its_name(data):
     body = data.draw(st.sampled_from(BODIES))
     name = data.draw(st.sampled_from(sorted(body.known)))
     valid = {COMPLETIONS: {"model": "m", "prompt": "p"}, CHAT: {"model": "m", "messages": HELLO}, EMBEDDINGS: {"model": "m", "input": "i"},
-             FINE_TUNING_JOBS: JOB, FINE_TUNES: {"training_file": "f"}}[body]
+             FINE_TUNING_JOBS: JOB, FINE_TUNES: {"training_file": "f"}, RESPONSES: {"model": "m", "input": "i"},
+             INPUT_TOKENS: {"model": "m", "input": "i"}}[body]
     value = data.draw(JSON)
     try:
         found = read(body, **{**valid, name: value})
     except InvalidRequest as error:
         assert error.param is not None and error.param.split(".")[0].split("[")[0] == name
     else:
-        assert found.get(name) is not None if value is not None else name not in found
-        assert value is None or name in body.honoured, "what is not honoured is never taken in silence"
+        assert (name in found) == (value is not None and not body.is_done_anyway(name, value))
+        assert value is None or name in body.honoured or body.is_done_anyway(name, value), "what is not honoured is never taken in silence"
 
 
 @pytest.mark.parametrize("depth", [990, 5_000, 100_000])
@@ -74,6 +85,35 @@ def test_null_means_not_given():
 
 def test_fields_without_effect_are_taken():
     assert read(CHAT, model="m", messages=HELLO, user="u", safety_identifier="s", prompt_cache_key="k")["user"] == "u"
+
+
+@pytest.mark.parametrize(("field", "value"), [(field, value) for field, values in DONE_ANYWAY.items() for value in values])
+def test_a_value_that_asks_for_what_is_done_anyway_is_taken_and_left_out(field, value):
+    body, fields = (CHAT, {"model": "m", "messages": HELLO}) if field in CHAT.known else (RESPONSES, {"model": "m", "input": "i"})
+    assert read(body, **fields, **{field: value}) == fields
+
+
+@pytest.mark.parametrize(("field", "value"), [("store", True), ("store", 0), ("tools", [{"type": "web_search"}]), ("service_tier", "flex"),
+                                              ("background", True), ("truncation", "auto"), ("previous_response_id", "resp_1")])
+def test_any_other_value_of_such_a_field_is_refused(field, value):
+    with pytest.raises(UnsupportedParameter) as refusal:
+        read(RESPONSES, model="m", input="i", **{field: value})
+    assert refusal.value.param == field
+
+
+@pytest.mark.parametrize("body", BODIES)
+def test_every_field_of_the_official_client_is_honoured_or_refused_by_its_name(body):
+    for field in sorted(body.known - body.honoured):
+        with pytest.raises(UnsupportedParameter) as refusal:
+            read(body, **{field: {"any": "thing"}})
+        assert refusal.value.param == field
+
+
+@pytest.mark.parametrize("body", BODIES)
+def test_a_body_describes_itself_without_references(body):
+    described = body.openapi()["requestBody"]["content"]["application/json"]["schema"]
+    assert set(described["properties"]) <= body.honoured and "$ref" not in json.dumps(described)
+    assert set(described["required"]) <= set(described["properties"])
 
 
 @pytest.mark.parametrize(("body", "fields", "kind", "param"), [

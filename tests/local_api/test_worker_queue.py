@@ -89,6 +89,20 @@ def test_validation_goes_in_order_and_calls_the_trainer(store, worker, make_job,
     assert (status(store, first), status(store, second)) == ("queued", "validating_files") and worker._news[1].is_set()
 
 
+def test_validation_takes_projects_in_turn(store, worker, make_job):
+    jobs = [make_job(project=project) for project in ("ann", "ann", "ann", "bob")]
+    for _ in range(2):
+        worker._validate_next()
+    assert [store.jobs.current(job["id"])["status"] == "queued" for job in jobs] == [True, False, False, True]
+
+
+def test_a_full_disk_ends_the_job_with_that_reason(store, worker, make_job):
+    job = make_job("running")
+    worker._after_crash(job, 28)
+    error = json.loads(store.jobs.get("default", job["id"])["error"])
+    assert error["code"] == "disk_full" and "free some space" in error["message"]
+
+
 def test_a_bug_in_validation_fails_the_job_and_goes_on_with_the_next(store, worker, make_job, engine, messages, caplog):
     def crash(example):
         raise ZeroDivisionError("a bug")

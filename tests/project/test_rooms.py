@@ -31,7 +31,8 @@ ROOMS = (
                               "local_api.training_files"), HTTP),
     Room("local_api.routes", ("local_api.wire", "local_api.store", "local_api.engines.protocols", "local_api.errors",
                               "local_api.auth", "local_api.context", "local_api.sse", "local_api.answers", "local_api.jobs",
-                              "local_api.training_files", "local_api.legacy", "local_api.__version__"), ("uvicorn",)),
+                              "local_api.training_files", "local_api.legacy", "local_api.__version__", "local_api.conversations",
+                              "local_api.responses", "local_api.routes"), ("uvicorn",)),
     Room("local_api.legacy", ("local_api.wire", "local_api.store", "local_api.engines.protocols", "local_api.errors",
                               "local_api.context", "local_api.jobs"), HTTP),
 )

@@ -39,15 +39,15 @@ def conversations() -> pd.DataFrame:
 
 # Of each notebook: a file, the table in it, and three lines with what they become.
 CASES = {
-    "02_case_study_ads.ipynb": ("mine.csv", ads, {
+    "drafts/02_case_study_ads.ipynb": ("mine.csv", ads, {
         'data = dataset("ads")': 'data = pd.read_csv("mine.csv")',
         'ARTICLE, AD, NAME = "article", "ad", "name"': 'ARTICLE, AD, NAME = "body", "slogan", "title"',
         "HELD_OUT = 60": "HELD_OUT = 12"}),
-    "03_case_study_entities.ipynb": ("mine.csv", entities, {
+    "notebooks/03_case_study_entities.ipynb": ("mine.csv", entities, {
         'data = dataset("entities")': 'data = pd.read_csv("mine.csv")',
         'TEXT, ENTITIES = "text", "entities"': 'TEXT, ENTITIES = "message", "names"',
-        "SIZES, HELD_OUT = [50, 100, 200, 400], 100": "SIZES, HELD_OUT = [10, 20, 40], 12"}),
-    "04_case_study_chatbot.ipynb": ("mine.jsonl", conversations, {
+        "SIZES, HELD_OUT = [50, 100, 200, 400], 80": "SIZES, HELD_OUT = [10, 20, 40], 12"}),
+    "drafts/04_case_study_chatbot.ipynb": ("mine.jsonl", conversations, {
         'data = dataset("support")': 'data = pd.read_json("mine.jsonl", lines=True)',
         'ID, TURNS, FACTS = "id", "turns", "facts"': 'ID, TURNS, FACTS = "nr", "talk", "record"',
         "HELD_OUT, TRAIN = 80, 500": "HELD_OUT, TRAIN = 12, 60"}),
@@ -72,8 +72,9 @@ def test_a_case_study_runs_on_data_of_ones_own(root: Path, tmp_path: Path, name:
     else:
         lines = [json.dumps(row) for row in table().to_dict("records")]
         (tmp_path / file).write_text("\n".join(lines) + "\n", encoding="utf-8")
-    nbformat.write(with_lines(nbformat.read(root / "notebooks" / name, as_version=4), changes), tmp_path / name)
-    executed, failure = execute(tmp_path / name, "mock")
+    notebook = tmp_path / Path(name).name
+    nbformat.write(with_lines(nbformat.read(root / name, as_version=4), changes), notebook)
+    executed, failure = execute(notebook, "mock")
     assert failure is None, failure
     assert all(cell.execution_count for cell in executed.cells if cell.cell_type == "code")
 
