@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 # are not faster on two cores.
 PART_TOKENS = 512
 # Parts have a multiple of so many tokens across. oneDNN prepares each product once for each shape; with lengths of all kinds that
-# took more time than the products: two epochs of 330 short messages 60 s instead of 33, and 2.6 GB instead of 1.6 (two cores).
+# took more time than the products: two epochs of 330 short messages 60 s instead of 33, and 2.6 GB instead of 1.6 (two
+# cores, with oneDNN's own room for 1,024 products).
 MULTIPLE = 8
 
 
