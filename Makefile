@@ -28,8 +28,8 @@ lab: setup ## set-up, then JupyterLab opens on notebook 00
 run: setup ## set-up, then runs one notebook without a browser: NB=00, or a path (minutes; the page is in build/)
 	@$(BIN)/python scripts/run_notebook.py --engine $(ENGINE) $(ARGS) $(NB)
 
-test: setup ## set-up, then every test (about seven minutes)
-	@echo "Running every test, notebook 00 with the real engine among them: about seven minutes on two cores."
+test: setup ## set-up, then every test (about ten minutes)
+	@echo "Running every test, notebook 00 with the real engine among them: about ten minutes on two cores."
 	@$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
 
 test-browser: setup ## set-up and Chromium if it is missing, then the widgets in JupyterLab (two minutes; pictures in build/browser/)

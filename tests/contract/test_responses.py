@@ -36,6 +36,7 @@ def test_the_end_of_an_answer_is_told(respond):
     assert (cut.usage.output_tokens == 16) == (cut.status == "incomplete") and cut.output[0].status == cut.status
 
 
+@MOCK_ALONE
 def test_a_conversation_goes_on_with_the_answer_sent_back(respond, client, job):
     first = respond()
     turns = [*TURNS, *[item.model_dump(exclude_none=True) for item in first.output], {"role": "user", "content": "And now?"}]
@@ -43,6 +44,7 @@ def test_a_conversation_goes_on_with_the_answer_sent_back(respond, client, job):
     assert respond(turns).usage.input_tokens == counted.input_tokens > first.usage.input_tokens
 
 
+@MOCK_ALONE
 def test_a_stream_tells_the_official_events_in_order_and_the_same_text(respond):
     events = list(respond(stream=True))
     kinds = [event.type for event in events]
@@ -54,6 +56,7 @@ def test_a_stream_tells_the_official_events_in_order_and_the_same_text(respond):
     assert len({event.response.id for event in events if hasattr(event, "response")}) == 1
 
 
+@MOCK_ALONE
 def test_the_client_s_own_stream_helper_reads_it(client, job):
     with client.responses.stream(model=job.fine_tuned_model, input=TURNS, temperature=0, max_output_tokens=16) as stream:
         deltas = [event.delta for event in stream if event.type == "response.output_text.delta"]
@@ -70,12 +73,14 @@ def test_on_the_wire_events_have_their_names_and_no_done(server, client, job):
         assert name.removeprefix("event: ") == json.loads(data.removeprefix("data: "))["type"]
 
 
+@MOCK_ALONE
 def test_logprobs_come_when_they_are_included(respond):
     part = respond(include=["message.output_text.logprobs"], top_logprobs=2).output[0].content[0]
     assert part.logprobs and all(len(token.top_logprobs) == 2 and token.logprob <= 0 for token in part.logprobs)
     assert respond().output[0].content[0].logprobs == []
 
 
+@MOCK_ALONE
 def test_a_response_keeps_to_a_schema(respond):
     schema = {"type": "object", "properties": {"colour": {"type": "string", "enum": ["red", "blue"]}}, "required": ["colour"],
               "additionalProperties": False}
