@@ -94,25 +94,12 @@ class Faults:
             refused = JSONResponse(error.envelope(), error.status, headers={**error.headers, "connection": "close"})
             await refused(scope, receive, send)
             return
-        senders = {"timeout": self.late, "slow": self.slow, "broken": self.broken}
+        senders = {"timeout": delayed(send, "http.response.start", self.spec.seconds),
+                   "slow": delayed(send, "http.response.body", self.spec.pace), "broken": self.broken(send, chance)}
         try:
-            await self.app(scope, receive, senders[kind](send, chance) if kind else send)
+            await self.app(scope, receive, senders.get(kind, send))
         except Broken:
             return  # an answer that is not whole: the server closes the connection
-
-    def late(self, send: Any, chance: random.Random) -> Any:
-        async def late(message: Any) -> None:
-            if message["type"] == "http.response.start":
-                await asyncio.sleep(self.spec.seconds)
-            await send(message)
-        return late
-
-    def slow(self, send: Any, chance: random.Random) -> Any:
-        async def slow(message: Any) -> None:
-            if message["type"] == "http.response.body":
-                await asyncio.sleep(self.spec.pace)
-            await send(message)
-        return slow
 
     def broken(self, send: Any, chance: random.Random) -> Any:
         """After some parts of a stream, or half of an answer that comes as one."""
@@ -128,6 +115,15 @@ class Faults:
                     raise Broken
             await send(message)
         return broken
+
+
+def delayed(send: Any, what: str, seconds: float) -> Any:
+    """`send` that waits before messages of that type."""
+    async def waiting(message: Any) -> None:
+        if message["type"] == what:
+            await asyncio.sleep(seconds)
+        await send(message)
+    return waiting
 
 
 def refusal(kind: str) -> ApiError:
