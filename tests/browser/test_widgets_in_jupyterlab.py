@@ -110,7 +110,7 @@ from pathlib import Path
 from helpers import review, write_jsonl
 import os
 here = Path(os.environ["LOCAL_API_DATA_DIR"])
-write_jsonl(here / "rows.jsonl", [{"prompt": f"Ticket {n}\\n\\n###\\n\\n", "completion": " billing\\n"} for n in range(1, 5)])
+write_jsonl([{"prompt": f"Ticket {n}\\n\\n###\\n\\n", "completion": " billing\\n"} for n in range(1, 5)], here / "rows.jsonl")
 sheet = review(here / "rows.jsonl", n=None, order="file")
 """
 
