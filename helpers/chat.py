@@ -10,6 +10,7 @@ brings the summary up to date. Knows their prompts and the screen. Knows nothing
 """
 
 import html
+import random
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -23,6 +24,10 @@ from helpers.widgets import has_front_end
 
 NAMES = {"customer": "Customer", "agent": "Agent"}
 BEGINNING = "The conversation begins."  # the summary of nothing
+
+_ASKED = ("What is the {name}?", "can you give me the {name}", "I need the {name}, please.", "hi, what does it say under {name}?",
+          "Just one thing: the {name}?", "Please remind me of the {name}.", "And the {name} is?")
+_TOLD = ("The {name} is: {value}.", "It says: {value}.", "Of course: {value}.", "That is {value}.", "Here it is: {value}.")
 
 Turn = Mapping[str, Any]  # speaker, text; of an agent's turn in the data also summary: of what was said before it
 
@@ -80,6 +85,22 @@ def plain_questions(style: SupportFormat, orders: Iterable[Mapping[str, str]]) -
             text = style.agent_text(f"Customer asks for one thing: {name.lower()}.", facts, [asked])
             rows.append({"fact": {name: value}, "value": value, "text": text})
     return pd.DataFrame(rows)
+
+
+def drills(style: SupportFormat, orders: Sequence[Mapping[str, str]], number: int, *, seed: int) -> pd.DataFrame:
+    """`number` rows to practise copying with: a fact of an order, asked for by its name and told (agent_text, reply).
+
+    The facts are drawn from all of `orders` without repetition; where there are fewer, all are taken. The wording is
+    never that of `plain_questions`, so those can still measure.
+    """
+    chance = random.Random(seed)
+    facts = [(order, name) for order in orders for name in order]
+    rows = []
+    for order, name in chance.sample(facts, min(number, len(facts))):
+        turn = {"speaker": "customer", "text": chance.choice(_ASKED).format(name=name.lower())}
+        reply = chance.choice(_TOLD).format(name=name.lower(), value=order[name].rstrip("."))
+        rows.append({"agent_text": style.agent_text(BEGINNING, order, [turn]), "reply": reply})
+    return pd.DataFrame(rows, columns=["agent_text", "reply"])
 
 
 class SupportChat:

@@ -8,7 +8,7 @@ Knows completions, seconds and tokens. Knows nothing of what a good answer has.
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -44,6 +44,30 @@ def ask(client: openai.OpenAI, prompts: Sequence[str], *, model: str, **params: 
         stopped=[answer.choices[0].finish_reason == "stop" for answer in answers],
         tokens_read=[answer.usage.prompt_tokens for answer in answers],
         tokens_written=[answer.usage.completion_tokens for answer in answers], seconds=seconds)
+
+
+def ask_until(client: openai.OpenAI, prompts: Sequence[str], passes: Callable[[int, str, bool], bool], *, model: str,
+              tries: int = 4, temperature: float = 0.7, **params: Any) -> Asked:
+    """`ask` at temperature 0; then again, at `temperature`, for the prompts whose answer does not pass, `tries` times in all.
+
+    `passes` gets the place of the prompt, the text, and whether it stopped. What never passes stays as it was last.
+    Tokens and seconds are those of all tries.
+    """
+    kept = ask(client, prompts, model=model, temperature=0, **params)
+    seconds = kept.seconds
+    for number in range(1, tries):
+        again = [place for place, (text, stopped) in enumerate(zip(kept.texts, kept.stopped, strict=True))
+                 if not passes(place, text, stopped)]
+        if not again:
+            break
+        new = ask(client, [prompts[place] for place in again], model=model, temperature=temperature, seed=number, **params)
+        seconds += new.seconds
+        for place, text, stopped, read, written in zip(again, new.texts, new.stopped, new.tokens_read, new.tokens_written,
+                                                       strict=True):
+            kept.texts[place], kept.stopped[place] = text, stopped
+            kept.tokens_read[place] += read
+            kept.tokens_written[place] += written
+    return replace(kept, seconds=seconds)
 
 
 def share(parts: Sequence[float], wholes: Sequence[float] | None = None) -> str:

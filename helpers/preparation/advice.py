@@ -1,12 +1,14 @@
 """What to do with a prepared file: hyperparameters for its task, and the command and the Python call to run next.
 
 Knows tasks and the markers of a table. Knows nothing of the API. The numbers are those of the guide: more passes and a larger
-rate for classes, fewer and a smaller one for free text, which is learnt by heart too soon.
+rate for classes, fewer and a smaller one for free text, which is learnt by heart too soon. The guide means files of some
+hundred rows; a file of a few dozen gets more passes, or its model would take no more steps than a dozen.
 
     steps = next_steps(look, ["a_train.jsonl", "a_valid.jsonl"])
     print(steps.command)
 """
 
+import math
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,6 +28,7 @@ HYPERPARAMETERS: dict[str, dict[str, float]] = {
     "chat": {"n_epochs": 3, "learning_rate_multiplier": 0.05},
     "preference": {"n_epochs": 1, "learning_rate_multiplier": 0.05}}
 DPO = "preference"
+READINGS, MOST_EPOCHS = 560, 25  # rows read in all, at least: 70 steps of 8, which the local API's "auto" asks for as well
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +44,7 @@ class NextSteps:
 def next_steps(look: Look, paths: Sequence[Path], *, model: str = "") -> NextSteps:
     """What to run on the training file and, where there are two, the validation file."""
     values = dict(HYPERPARAMETERS[look.task])
+    values["n_epochs"] = max(values["n_epochs"], min(MOST_EPOCHS, math.ceil(READINGS / max(1, len(look.table)))))
     options = {"-t": str(paths[0]), **({"-v": str(paths[1])} if len(paths) > 1 else {}), **({"-m": model} if model else {}),
                **({"--method": "dpo"} if look.task == DPO else {}),
                "--n-epochs": str(values["n_epochs"]), "--learning-rate-multiplier": str(values["learning_rate_multiplier"])}
@@ -80,8 +84,6 @@ def _reminders(look: Look) -> list[str]:
     if look.one_token:
         found.append("Ask with max_tokens=1: the first token tells the class.")
     return found
-
-
 
 
 def size_of(table: Table, model: str, n_epochs: int) -> Estimate:

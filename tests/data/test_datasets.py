@@ -34,11 +34,19 @@ def closest(texts: Iterable[str]) -> tuple[float, str, str]:
     return most, texts[one], texts[other]
 
 
+def answers() -> list[tuple[str, str]]:
+    """The preferred and the rejected answer of each pair."""
+    pairs = dataset("preferences")
+    return [(good[0]["content"], bad[0]["content"])
+            for good, bad in zip(pairs["preferred_output"], pairs["non_preferred_output"], strict=True)]
+
 
 TEXTS = {"triage": lambda: dataset("triage")["text"], "ads: articles": lambda: dataset("ads")["article"],
          "ads: ads": lambda: dataset("ads")["ad"], "entities": lambda: dataset("entities")["text"],
          "support: conversations": lambda: [" ".join(turn["text"] for turn in turns) for turns in dataset("support")["turns"]],
-         "support: agents": lambda: [turn["text"] for turns in dataset("support")["turns"] for turn in turns[1::2]]}
+         "support: agents": lambda: [turn["text"] for turns in dataset("support")["turns"] for turn in turns[1::2]],
+         "preferences: questions": lambda: [messages[0]["content"] for messages in dataset("preferences")["input"].str["messages"]],
+         "preferences: answers": lambda: [answer for pair in answers() for answer in pair]}
 
 
 @pytest.mark.parametrize("name", TEXTS)
@@ -99,3 +107,15 @@ def test_support_conversations_alternate_and_agents_give_known_numbers():
                 assert not strays, f"{row.id}: {strays} in {turn['text']!r}"
             said += turn["text"]
     assert sum(len(turns) // 2 for turns in conversations["turns"]) >= 800
+
+
+def test_preferences_are_one_question_and_two_answers_that_length_alone_does_not_tell_apart():
+    pairs = dataset("preferences")
+    assert len(pairs) >= 350 and list(pairs) == ["input", "preferred_output", "non_preferred_output"]
+    assert all([message["role"] for message in row["messages"]] == ["user"] for row in pairs["input"])
+    for column in ("preferred_output", "non_preferred_output"):
+        assert all([message["role"] for message in messages] == ["assistant"] for messages in pairs[column])
+    lengths = [(len(preferred.split()), len(rejected.split())) for preferred, rejected in answers()]
+    assert 1 / 3 <= sum(rejected <= preferred for preferred, rejected in lengths) / len(pairs) <= 1 / 2
+    # A forced answer is told as a JSON string: without these characters it is the answer's own text between quotation marks.
+    assert all(text.isascii() and not set('"\\\n') & set(text) for pair in answers() for text in pair)

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from helpers import chat as chat_module
-from helpers.chat import BEGINNING, ChatWidget, SupportChat, SupportFormat, chat_window, dialogue, plain_questions
+from helpers.chat import BEGINNING, ChatWidget, SupportChat, SupportFormat, chat_window, dialogue, drills, plain_questions
 from helpers.errors import FormatError
 
 FACTS = {"Order number": "PR-1", "Delivery": "Monday"}
@@ -71,6 +71,17 @@ def test_plain_questions_ask_for_each_fact_of_each_order():
     table = plain_questions(SupportFormat(), [FACTS, {"Price": "£3"}])
     assert table["value"].tolist() == ["PR-1", "Monday", "£3"]
     assert table["fact"].iloc[1] == {"Delivery": "Monday"} and "delivery?\nAgent:" in table["text"].iloc[1]
+
+
+def test_drills_tell_each_fact_once_with_its_value_and_in_other_words_than_the_plain_questions():
+    orders = [FACTS, {"Price": "£3."}]
+    rows = drills(SupportFormat(), orders, 9, seed=1)
+    assert len(rows) == 3, "there are no more facts"
+    told = " ".join(rows["reply"])
+    assert all(value in told for value in ("PR-1", "Monday", "£3")) and ".." not in told
+    plain = set(plain_questions(SupportFormat(), orders)["text"].str.split("\n").str[-2])
+    assert not plain & set(rows["agent_text"].str.split("\n").str[-2])
+    assert rows.equals(drills(SupportFormat(), orders, 9, seed=1)) and len(drills(SupportFormat(), orders, 2, seed=1)) == 2
 
 
 @pytest.fixture

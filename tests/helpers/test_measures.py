@@ -9,6 +9,7 @@ import pytest
 from helpers.errors import FormatError
 from helpers.measures import (
     ask,
+    ask_until,
     chrf,
     claims,
     details,
@@ -32,18 +33,40 @@ TRUTH = [["Lund Kestrels", "2027"], ["Iowa"], []]
 SAID = [["Lund Kestrels", "Lund Kestrels", "Aarhus"], [], ["Oslo"]]
 
 
-def test_asking_keeps_texts_ends_tokens_and_time_in_order(client_of):
-    def answer(request):
-        prompt = json.loads(request.content)["prompt"]
-        return httpx2.Response(200, json={
-            "id": "cmpl-1", "object": "text_completion", "created": 1, "model": "m",
-            "choices": [{"index": 0, "text": f" {prompt.upper()} ", "finish_reason": "stop" if prompt == "a" else "length", "logprobs": None}],
-            "usage": {"prompt_tokens": len(prompt), "completion_tokens": 4, "total_tokens": 4 + len(prompt)}})
+def completion(request):
+    """The prompt in capitals, and after it the seed, if there is one."""
+    body = json.loads(request.content)
+    prompt, seed = body["prompt"], body.get("seed", "")
+    return httpx2.Response(200, json={
+        "id": "cmpl-1", "object": "text_completion", "created": 1, "model": "m",
+        "choices": [{"index": 0, "text": f" {prompt.upper()}{seed} ", "finish_reason": "stop" if prompt == "a" else "length",
+                     "logprobs": None}],
+        "usage": {"prompt_tokens": len(prompt), "completion_tokens": 4, "total_tokens": 4 + len(prompt)}})
 
-    asked = ask(client_of(answer), ["a", "bcd"], model="m", temperature=0)
+
+def test_asking_keeps_texts_ends_tokens_and_time_in_order(client_of):
+    asked = ask(client_of(completion), ["a", "bcd"], model="m", temperature=0)
     assert asked.texts == ["A", "BCD"] and asked.stopped == [True, False]
     cost = asked.cost()
     assert (cost["tokens read"], cost["tokens written"]) == (2, 4) and cost["ms"] == 1000 * asked.seconds / 2
+
+
+def test_asking_until_it_passes_asks_again_only_what_failed_and_counts_all_tries(client_of):
+    met = []
+
+    def passes(place, text, stopped):
+        met.append((place, text, stopped))
+        return text in ("A", "BCD2")
+
+    asked = ask_until(client_of(completion), ["a", "bcd", "ef"], passes, model="m", tries=3)
+    assert asked.texts == ["A", "BCD2", "EF2"], "one passed at once, one at the third try, one never"
+    assert asked.tokens_read == [1, 9, 6] and asked.tokens_written == [4, 12, 12]
+    assert met[:3] == [(0, "A", True), (1, "BCD", False), (2, "EF", False)] and asked.seconds > 0
+
+
+def test_asking_until_it_passes_stops_when_all_have_passed(client_of):
+    asked = ask_until(client_of(completion), ["a"], lambda place, text, stopped: True, model="m", tries=9)
+    assert asked.texts == ["A"] and asked.tokens_written == [4]
 
 
 def test_a_share_is_written_with_its_interval_and_without_wholes_there_is_none():

@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 # Tokens, padding included, that a thread takes through the model at once: bounds memory whatever the batch size; larger parts
 # are not faster on two cores.
 PART_TOKENS = 512
-# Parts have a multiple of so many tokens across. oneDNN prepares each product once for each shape; with lengths of all kinds that
-# took more time than the products: two epochs of 330 short messages 60 s instead of 33, and 2.6 GB instead of 1.6 (two
-# cores, with oneDNN's own room for 1,024 products).
-MULTIPLE = 8
+# Parts have a multiple of so many tokens across. oneDNN prepares each product once for each shape: with lengths of all kinds
+# there were more shapes than it has room for, and preparing took longer than the products. Four keep the padding of short
+# messages at 4 % of the tokens (eight: 9 %; data/triage.csv).
+MULTIPLE = 4
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,18 +78,19 @@ class _Gated(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: torch.Tensor) -> torch.Tensor:
-        ctx.save_for_backward(x)
         gate, up = x.chunk(2, -1)
-        return functional.silu(gate).mul_(up)
+        opened = functional.silu(gate)
+        ctx.save_for_backward(x, opened)
+        return opened * up
 
     @staticmethod
     def backward(ctx: Any, *gradients: torch.Tensor) -> torch.Tensor:
-        (x,) = ctx.saved_tensors
+        x, opened = ctx.saved_tensors
         gate, up = x.chunk(2, -1)
         result = torch.empty_like(x)
         of_gate, of_up = result.chunk(2, -1)
-        torch.mul(functional.silu(gate), gradients[0], out=of_up)
-        of_gate.copy_(torch.ops.aten.silu_backward(gradients[0] * up, gate))
+        torch.mul(opened, gradients[0], out=of_up)
+        torch.ops.aten.silu_backward.grad_input(gradients[0] * up, gate, grad_input=of_gate)
         return result
 
 

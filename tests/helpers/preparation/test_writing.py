@@ -34,13 +34,19 @@ def test_rows_are_written_as_they_are(tmp_path, read_of):
 
 
 def test_the_next_steps_name_the_files_the_markers_and_the_hyperparameters(tmp_path):
-    outcome = prepare(table_of(pairs(60)))
+    outcome = prepare(table_of(pairs(200)))
     steps = next_steps(outcome.look, [tmp_path / "my train.jsonl", tmp_path / "v.jsonl"], model="gpt-4.1-mini")
     assert steps.command.startswith(f"cookbook fine-tunes create -t '{tmp_path}/my train.jsonl' -v {tmp_path}/v.jsonl -m gpt-4.1-mini")
     assert steps.command.endswith("--n-epochs 4 --learning-rate-multiplier 0.1 --compute-classification-metrics")
     assert steps.reminders == ['End the prompt of every request with "\\n\\n###\\n\\n", exactly as here.',
                                "Ask with max_tokens=1: the first token tells the class."]
     compile(steps.python, "next steps", "exec")
+
+
+def test_a_small_file_is_read_more_often(tmp_path):
+    epochs = [next_steps(prepare(table_of(pairs(rows))).look, [tmp_path / "a.jsonl"]).hyperparameters["n_epochs"]
+              for rows in (12, 40, 300)]
+    assert epochs == [25, 14, 4]
 
 
 def test_the_size_is_that_of_the_rows_one_by_one(read_of):

@@ -48,10 +48,14 @@ def test_pairs_are_never_parted(halves: list[int], limit: int) -> None:
 
 def test_a_part_asks_for_an_answer_just_before_each_token_with_loss() -> None:
     part = collate([row(3, 2, first=10), row(1, 1, first=50)], ("training", 0, 0))
-    assert part.ids.tolist() == [[10, 11, 12, 13, 0, 0, 0, 0], [50, 0, 0, 0, 0, 0, 0, 0]]
-    assert part.positions.tolist() == [2, 3, 8]
+    assert part.ids.tolist() == [[10, 11, 12, 13], [50, 0, 0, 0]]
+    assert part.positions.tolist() == [2, 3, 4]
     assert part.targets.tolist() == [13, 14, 51]
     assert part.by_row([7, 8, 9]) == [[7, 8], [9]]
+
+
+def test_a_part_has_a_multiple_of_four_tokens_across() -> None:
+    assert [collate([row(3, tokens, first=10)], ("training", 0, 0)).ids.shape[1] for tokens in (1, 2, 3, 6, 7)] == [4, 4, 8, 8, 12]
 
 
 def test_tokens_of_the_prompt_may_carry_loss_and_are_not_scored() -> None:
