@@ -80,7 +80,7 @@ def wait_until(condition: Callable[[], object], *, what: str, seconds: float = 6
     while (waited := time.monotonic() - began) < seconds:
         if value := condition():
             return value
-        time.sleep(max(0.02, waited / 10))
+        time.sleep(min(max(0.02, waited / 10), 0.25))
     raise AssertionError(f"waited {seconds} s in vain for {what}")
 
 

@@ -70,6 +70,7 @@ def test_creating_a_fine_tune_uploads_follows_and_names_the_model(tuned):
     assert re.fullmatch(f"Uploaded model: {NAME}", told[4]) and "Job complete! Status: succeeded" in tuned.said
 
 
+@MOCK_ALONE
 def test_a_fine_tune_shows_its_defaults_its_files_whole_and_its_events(legacy, server, tuned):
     shown = json.loads(legacy(server, "api", "fine_tunes.get", "-i", tuned.id))
     assert (shown["object"], shown["model"], shown["status"], shown["fine_tuned_model"]) == ("fine-tune", "ada", "succeeded", tuned.model)
@@ -108,6 +109,7 @@ def test_each_api_shows_the_jobs_and_models_of_the_other(client, server, job, tu
     assert (model.parent, model.root) == ("ada", client.models.list().data[0].id)
 
 
+@MOCK_ALONE  # that the real engine measures classes, the guide's own command shows
 def test_todays_api_takes_classification_as_an_extension(client, base, tools):
     train, valid = (tools.upload(client, tools.jsonl(rows)) for rows in (tools.colour_rows(24), tools.colour_rows(30)[24:]))
     created = client.fine_tuning.jobs.create(model=base, training_file=train.id, validation_file=valid.id, seed=3,

@@ -10,14 +10,15 @@ import psutil
 import pytest
 
 ENGINES = ["mock", pytest.param("lora", marks=pytest.mark.lora)]
+MOCK = pytest.mark.parametrize("slow", ["mock"], indirect=True)
 
 
-def start_slow_job(server, tools):
-    """A job long enough to be met in the middle."""
+def start_slow_job(server, tools, epochs=12):
+    """A job long enough to be met in the middle: ten steps an epoch."""
     client = server.client()
     file = tools.upload(client, tools.jsonl(tools.colour_rows(40)))
     job = client.fine_tuning.jobs.create(model=client.models.list().data[0].id, training_file=file.id, seed=1,
-                                         hyperparameters={"n_epochs": 12, "batch_size": 4})
+                                         hyperparameters={"n_epochs": epochs, "batch_size": 4})
     return client, job
 
 
@@ -45,34 +46,61 @@ def slow(make_server, request):
     return make_server(engine=request.param, environment={"LOCAL_API_MOCK_STEP_SECONDS": "0.02"}).start()
 
 
-def complete_and_in_order(client, job, tools):
+def kill_server(server, tools):
+    """Kill the server, see its training process end too, and start it again."""
+    child = trainers(server)[0]
+    server.kill()
+    tools.wait_until(lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE, what="the orphaned trainer to end", seconds=5)
+    server.start()
+
+
+def pause_and_resume(server, client, job, tools):
+    assert client.fine_tuning.jobs.pause(job.id).status == "paused"
+    tools.wait_until(lambda: not trainers(server), what="the training process to end")
+    assert client.fine_tuning.jobs.resume(job.id).status == "queued"
+
+
+def complete_and_in_order(client, job, tools, epochs=12):
     ended = tools.finished(client, job.id)
     assert ended.status == "succeeded", ended.error
-    assert steps(client, job.id) == list(range(1, 121)), "no event is lost, none doubled, none out of order"
+    assert steps(client, job.id) == list(range(1, 10 * epochs + 1)), "no event is lost, none doubled, none out of order"
     messages = [event.message for event in client.fine_tuning.jobs.list_events(job.id, limit=100)]
     assert len(messages) == len(set(messages)), "nothing is told twice"
     return messages
 
 
-@pytest.mark.parametrize("slow", ENGINES, indirect=True)
+@MOCK
 def test_a_server_killed_in_the_middle_of_a_job_goes_on_at_the_next_start(slow, tools):
     client, job = start_slow_job(slow, tools)
     in_the_middle(client, job, tools)
-    child = trainers(slow)[0]
-    slow.kill()
-    tools.wait_until(lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE, what="the orphaned trainer to end", seconds=5)
-    slow.start()
+    kill_server(slow, tools)
     messages = complete_and_in_order(slow.client(), job, tools)
     assert any("goes on from its last checkpoint" in message for message in messages)
 
 
-@pytest.mark.parametrize("slow", ENGINES, indirect=True)
+@MOCK
 def test_a_killed_training_process_is_replaced_and_the_job_goes_on(slow, tools):
     client, job = start_slow_job(slow, tools)
     in_the_middle(client, job, tools)
     trainers(slow)[0].send_signal(signal.SIGKILL)
     messages = complete_and_in_order(client, job, tools)
     assert any("SIGKILL" in message for message in messages)
+
+
+@pytest.mark.lora
+@pytest.mark.parametrize("slow", ["lora"], indirect=True)
+def test_a_job_of_the_real_engine_outlives_its_process_its_server_and_a_pause(slow, tools):
+    """All of it in one job, since this engine takes seconds to load at each start."""
+    client, job = start_slow_job(slow, tools, epochs=6)
+    in_the_middle(client, job, tools)
+    trainers(slow)[0].send_signal(signal.SIGKILL)
+    in_the_middle(client, job, tools, at_least=24)
+    kill_server(slow, tools)
+    client = slow.client()
+    in_the_middle(client, job, tools, at_least=36)
+    pause_and_resume(slow, client, job, tools)
+    messages = complete_and_in_order(client, job, tools, epochs=6)
+    assert any("SIGKILL" in message for message in messages) and any("The server was restarted" in message for message in messages)
 
 
 @pytest.mark.parametrize("slow", ENGINES, indirect=True)
@@ -90,19 +118,15 @@ def test_cancelling_stops_training_within_three_seconds_and_leaves_nothing(slow,
     assert ended.status == "cancelled" and ended.fine_tuned_model is None and ended.finished_at
 
 
-@pytest.mark.parametrize("slow", ENGINES, indirect=True)
+@MOCK
 def test_a_paused_job_goes_on_where_it_was(slow, tools):
     client, job = start_slow_job(slow, tools)
     in_the_middle(client, job, tools)
-    assert client.fine_tuning.jobs.pause(job.id).status == "paused"
-    tools.wait_until(lambda: not trainers(slow), what="the training process to end")
-    told = len(steps(client, job.id))
-    assert client.fine_tuning.jobs.resume(job.id).status == "queued"
+    pause_and_resume(slow, client, job, tools)
     complete_and_in_order(client, job, tools)
-    assert told >= 12
 
 
-@pytest.mark.parametrize("slow", ["mock"], indirect=True)
+@MOCK
 def test_a_queue_is_worked_off_in_order_and_a_queued_job_can_be_cancelled(slow, tools):
     client, first = start_slow_job(slow, tools)
     file = tools.upload(client, tools.jsonl(tools.colour_rows(12)))
@@ -114,7 +138,7 @@ def test_a_queue_is_worked_off_in_order_and_a_queued_job_can_be_cancelled(slow, 
     assert ends[0].finished_at <= ends[1].finished_at <= ends[3].finished_at
 
 
-@pytest.mark.parametrize("slow", ["mock"], indirect=True)
+@MOCK
 def test_a_job_whose_process_always_dies_fails_with_a_reason(slow, tools):
     client, job = start_slow_job(slow, tools)
     while client.fine_tuning.jobs.retrieve(job.id).status in ("validating_files", "queued", "running"):
