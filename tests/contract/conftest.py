@@ -28,11 +28,12 @@ class ServerProcess:
     cache_dir: Path
     engine: str = "mock"
     environment: dict[str, str] = field(default_factory=dict)
+    key: str = KEY
     process: subprocess.Popen[bytes] | None = None
 
     def start(self, *arguments: str) -> "ServerProcess":
         environment = {name: value for name, value in os.environ.items() if not name.startswith(("LOCAL_API_", "OPENAI_"))}
-        environment |= {"LOCAL_API_KEY": KEY, "LOCAL_API_CACHE_DIR": str(self.cache_dir), **self.environment}
+        environment |= {"LOCAL_API_KEY": self.key, "LOCAL_API_CACHE_DIR": str(self.cache_dir), **self.environment}
         self.data_dir.mkdir(parents=True, exist_ok=True)
         with (self.data_dir / "server.log").open("ab") as log:
             self.process = subprocess.Popen(
@@ -56,7 +57,7 @@ class ServerProcess:
         return self.discovered()["url"]
 
     def client(self, **options: object) -> openai.OpenAI:
-        return openai.OpenAI(base_url=f"{self.url}/v1", api_key=KEY, **{"max_retries": 0, **options})
+        return openai.OpenAI(base_url=f"{self.url}/v1", api_key=self.key, **{"max_retries": 0, **options})
 
     def kill(self) -> None:
         self.process.kill()

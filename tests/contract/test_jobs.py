@@ -111,14 +111,14 @@ def test_a_third_generation_from_a_checkpoint_outlives_those_before_it(client, j
         train_on(checkpoint, 1)
 
 
-@pytest.fixture
-def slow(make_server):
-    """A client of a server of its own, whose steps take a tenth of a second: jobs can be met while they run and wait."""
-    with make_server(environment={"LOCAL_API_MOCK_STEP_SECONDS": "0.1"}).start().client() as client:
+@pytest.fixture(scope="module")
+def slow(make_shared_server):
+    """A client of a server whose steps take a tenth of a second: jobs can be met while they run and wait."""
+    with make_shared_server(environment={"LOCAL_API_MOCK_STEP_SECONDS": "0.1"}).start().client() as client:
         yield client
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def create(slow, tools):
     """Create a job of so many epochs of five steps; its id."""
     base, file = slow.models.list().data[0].id, tools.upload(slow, tools.jsonl(tools.colour_rows(40)))
