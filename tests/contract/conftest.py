@@ -28,11 +28,12 @@ class ServerProcess:
     cache_dir: Path
     engine: str = "mock"
     environment: dict[str, str] = field(default_factory=dict)
+    key: str = KEY
     process: subprocess.Popen[bytes] | None = None
 
     def start(self, *arguments: str) -> "ServerProcess":
         environment = {name: value for name, value in os.environ.items() if not name.startswith(("LOCAL_API_", "OPENAI_"))}
-        environment |= {"LOCAL_API_KEY": KEY, "LOCAL_API_CACHE_DIR": str(self.cache_dir), **self.environment}
+        environment |= {"LOCAL_API_KEY": self.key, "LOCAL_API_CACHE_DIR": str(self.cache_dir), **self.environment}
         self.data_dir.mkdir(parents=True, exist_ok=True)
         with (self.data_dir / "server.log").open("ab") as log:
             self.process = subprocess.Popen(
@@ -56,7 +57,7 @@ class ServerProcess:
         return self.discovered()["url"]
 
     def client(self, **options: object) -> openai.OpenAI:
-        return openai.OpenAI(base_url=f"{self.url}/v1", api_key=KEY, **{"max_retries": 0, **options})
+        return openai.OpenAI(base_url=f"{self.url}/v1", api_key=self.key, **{"max_retries": 0, **options})
 
     def kill(self) -> None:
         self.process.kill()
@@ -72,12 +73,15 @@ class ServerProcess:
 
 
 def wait_until(condition: Callable[[], object], *, what: str, seconds: float = 60) -> object:
-    """The first true value of `condition`, or a failure that says what did not come."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
+    """The first true value of `condition`, or a failure that says what did not come.
+
+    The longer it takes, the less often it is asked: a question to the server takes time from what is waited for.
+    """
+    began = time.monotonic()
+    while (waited := time.monotonic() - began) < seconds:
         if value := condition():
             return value
-        time.sleep(0.02)
+        time.sleep(min(max(0.02, waited / 10), 0.25))
     raise AssertionError(f"waited {seconds} s in vain for {what}")
 
 
@@ -113,13 +117,13 @@ def tools() -> type:
     return Tools
 
 
-@pytest.fixture
-def make_server(tmp_path: Path, cache_dir: Path) -> Iterator[Callable[..., ServerProcess]]:
-    """Starts servers on folders below tmp_path; whatever is left running ends with the test."""
+@contextlib.contextmanager
+def servers_below(folder: Path, cache_dir: Path) -> Iterator[Callable[..., ServerProcess]]:
+    """Makes servers on folders below one; whatever is left running is killed at the end."""
     servers: list[ServerProcess] = []
 
     def make(name: str = "data", **options: object) -> ServerProcess:
-        servers.append(ServerProcess(tmp_path / name, cache_dir, **options))
+        servers.append(ServerProcess(folder / name, cache_dir, **options))
         return servers[-1]
 
     yield make
@@ -127,6 +131,20 @@ def make_server(tmp_path: Path, cache_dir: Path) -> Iterator[Callable[..., Serve
         if server.process is not None:
             with contextlib.suppress(ProcessLookupError):
                 server.kill()
+
+
+@pytest.fixture
+def make_server(tmp_path: Path, cache_dir: Path) -> Iterator[Callable[..., ServerProcess]]:
+    """Starts servers on folders below tmp_path, which end with the test."""
+    with servers_below(tmp_path, cache_dir) as make:
+        yield make
+
+
+@pytest.fixture(scope="module")
+def make_shared_server(tmp_path_factory: pytest.TempPathFactory, cache_dir: Path) -> Iterator[Callable[..., ServerProcess]]:
+    """Starts servers that the tests of a file share."""
+    with servers_below(tmp_path_factory.mktemp("shared"), cache_dir) as make:
+        yield make
 
 
 @pytest.fixture(scope="session", params=["mock", pytest.param("lora", marks=pytest.mark.lora)])

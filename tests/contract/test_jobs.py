@@ -3,6 +3,7 @@
 import base64
 import csv
 import io
+from types import SimpleNamespace
 
 import openai
 import pytest
@@ -10,6 +11,7 @@ import pytest
 MESSAGES = ["Created fine-tuning job: ", "Validating training file: ", "Files validated, moving job to queued state",
             "Fine-tuning job started", "Checkpoint created at step ", "New fine-tuned model created: ft:",
             "The job has successfully completed"]
+MOCK_ALONE = pytest.mark.parametrize("server", ["mock"], indirect=True)  # what does not depend on the engine
 
 
 def test_a_finished_job_shows_what_was_trained_and_how(client, job, base):
@@ -66,29 +68,39 @@ def test_the_fine_tuned_model_has_learnt_the_task(client, job):
     assert [choice.text for choice in answer.choices] == [" green", " blue"]
 
 
-def test_training_goes_on_from_a_fine_tuned_model(client, job, tools):
-    file = tools.upload(client, tools.jsonl(tools.colour_rows(12)))
-    again = client.fine_tuning.jobs.create(model=job.fine_tuned_model, training_file=file.id, hyperparameters={"n_epochs": 1})
-    ended = tools.finished(client, again.id)
-    assert ended.status == "succeeded" and ended.model == job.fine_tuned_model
-    first = next(event for event in client.fine_tuning.jobs.list_events(ended.id, limit=100) if event.data.get("step") == 1)
-    fresh = [event for event in client.fine_tuning.jobs.list_events(job.id, limit=100) if event.data.get("step") == 1]
-    assert first.data["train_loss"] < fresh[0].data["train_loss"], "it starts from what was learnt"
-    assert ended.lineage == client.models.retrieve(ended.fine_tuned_model).lineage == [job.model, job.fine_tuned_model]
-
-
-def test_a_third_generation_from_a_checkpoint_outlives_those_before_it(client, job, base, tools):
+@pytest.fixture(scope="session")
+def train_on(client, tools):
+    """Train a model further on two steps an epoch; the job that ended."""
     file = tools.upload(client, tools.jsonl(tools.colour_rows(12)))
 
     def train(model, epochs):
         made = client.fine_tuning.jobs.create(model=model, training_file=file.id, suffix="line", hyperparameters={"n_epochs": epochs})
         return tools.finished(client, made.id)
-    second = train(job.fine_tuned_model, 2)
-    checkpoint = list(client.fine_tuning.jobs.checkpoints.list(second.id))[-1].fine_tuned_model_checkpoint
-    assert checkpoint == f"{second.fine_tuned_model}:ckpt-step-2"
-    third = train(checkpoint, 1)
+    return train
+
+
+@pytest.fixture(scope="session")
+def second(client, job, train_on):
+    """A job that went on from the model of the first, and what that model was when it was new."""
+    ended = train_on(job.fine_tuned_model, 2)
+    return SimpleNamespace(job=ended, model=client.models.retrieve(ended.fine_tuned_model))
+
+
+def test_training_goes_on_from_a_fine_tuned_model(client, job, second):
+    ended = second.job
+    assert ended.status == "succeeded" and ended.model == job.fine_tuned_model
+    first = next(event for event in client.fine_tuning.jobs.list_events(ended.id, limit=100) if event.data.get("step") == 1)
+    fresh = [event for event in client.fine_tuning.jobs.list_events(job.id, limit=100) if event.data.get("step") == 1]
+    assert first.data["train_loss"] < fresh[0].data["train_loss"], "it starts from what was learnt"
+    assert ended.lineage == second.model.lineage == [job.model, job.fine_tuned_model]
+
+
+def test_a_third_generation_from_a_checkpoint_outlives_those_before_it(client, job, base, second, train_on):
+    checkpoint = list(client.fine_tuning.jobs.checkpoints.list(second.job.id))[-1].fine_tuned_model_checkpoint
+    assert checkpoint == f"{second.job.fine_tuned_model}:ckpt-step-2"
+    third = train_on(checkpoint, 1)
     assert third.status == "succeeded" and third.fine_tuned_model.startswith(f"ft:{base}:local:line:")
-    for model in (second.fine_tuned_model, checkpoint):
+    for model in (second.job.fine_tuned_model, checkpoint):
         client.models.delete(model)
     shown = client.models.retrieve(third.fine_tuned_model)
     assert (shown.parent, shown.root, shown.lineage) == (checkpoint, base, [base, job.fine_tuned_model, checkpoint])
@@ -96,17 +108,17 @@ def test_a_third_generation_from_a_checkpoint_outlives_those_before_it(client, j
     answer = client.completions.create(model=third.fine_tuned_model, prompt="moss number 1\n\n###\n\n", max_tokens=4, temperature=0, stop="\n")
     assert answer.choices[0].text == " green", "what the first generation learnt, the third still knows"
     with pytest.raises(openai.NotFoundError, match="or a fine-tuned model of your own"):
-        train(checkpoint, 1)
+        train_on(checkpoint, 1)
 
 
-@pytest.fixture
-def slow(make_server):
-    """A client of a server of its own, whose steps take a tenth of a second: jobs can be met while they run and wait."""
-    with make_server(environment={"LOCAL_API_MOCK_STEP_SECONDS": "0.1"}).start().client() as client:
+@pytest.fixture(scope="module")
+def slow(make_shared_server):
+    """A client of a server whose steps take a tenth of a second: jobs can be met while they run and wait."""
+    with make_shared_server(environment={"LOCAL_API_MOCK_STEP_SECONDS": "0.1"}).start().client() as client:
         yield client
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def create(slow, tools):
     """Create a job of so many epochs of five steps; its id."""
     base, file = slow.models.list().data[0].id, tools.upload(slow, tools.jsonl(tools.colour_rows(40)))
@@ -147,6 +159,7 @@ def test_the_queue_is_seen_and_goes_in_order(slow, create, tools):
     assert started.created_at >= first.finished_at
 
 
+@MOCK_ALONE
 def test_jobs_are_listed_newest_first_and_by_metadata(client, job, base, tools):
     file = tools.upload(client, tools.jsonl(tools.colour_rows(12)))
     other = client.fine_tuning.jobs.create(model=base, training_file=file.id, hyperparameters={"n_epochs": 50})
@@ -158,6 +171,7 @@ def test_jobs_are_listed_newest_first_and_by_metadata(client, job, base, tools):
     client.fine_tuning.jobs.cancel(other.id)
 
 
+@MOCK_ALONE
 @pytest.mark.parametrize(("change", "param"), [
     ({"model": "no-such-model"}, "model"),
     ({"training_file": "file-nothere"}, "training_file"),
@@ -194,10 +208,20 @@ def test_a_job_that_ended_cannot_be_cancelled(client, job):
         client.fine_tuning.jobs.cancel(job.id)
 
 
-def test_the_same_seed_gives_the_same_result_file_and_another_seed_another(client, job, base, tools):
+@pytest.fixture
+def results(client, job, base, tools):
+    """The result file of the same job once more, with a seed."""
     def results(seed: int) -> bytes:
         again = client.fine_tuning.jobs.create(model=base, training_file=job.training_file, validation_file=job.validation_file,
                                                seed=seed, hyperparameters={"n_epochs": 6, "batch_size": 8})
         return client.files.content(tools.finished(client, again.id).result_files[0]).read()
+    return results
+
+
+def test_the_same_seed_gives_the_same_result_file(client, job, results):
     assert results(7) == client.files.content(job.result_files[0]).read()
-    assert results(8) != results(7)
+
+
+@MOCK_ALONE  # of the real engine tests/local_api/engines/lora/test_trainer.py asks it
+def test_another_seed_gives_another_result_file(client, job, results):
+    assert results(8) != client.files.content(job.result_files[0]).read()

@@ -7,6 +7,8 @@ import httpx2
 import openai
 import pytest
 
+MOCK_ALONE = pytest.mark.parametrize("server", ["mock"], indirect=True)  # what does not depend on the engine
+
 
 def test_the_base_model_is_listed_first_and_fine_tunes_after_the_others(client, job, server):
     listed = [model.id for model in client.models.list()]
@@ -23,7 +25,7 @@ def test_a_model_can_be_looked_up_by_name(client, job, base):
         client.models.retrieve("ft:nobody:x::12345678")
 
 
-@pytest.mark.parametrize("server", ["mock"], indirect=True)
+@MOCK_ALONE
 def test_only_fine_tuned_models_can_be_deleted(client, base, tools):
     with pytest.raises(openai.PermissionDeniedError, match="comes with the server"):
         client.models.delete(base)
@@ -81,14 +83,15 @@ def test_a_model_is_used_for_what_it_is(client, base):
         client.embeddings.create(model=base, input="x")
 
 
+@MOCK_ALONE
 @pytest.mark.parametrize("header", [None, "Bearer wrong", "Bearer", "Basic abc", "wrong"])
 def test_without_the_key_nothing_is_told(server, header):
-    headers = {"authorization": header} if header else {}
-    for path in ("models", "files", "fine_tuning/jobs", "models/x"):
-        answer = httpx2.get(f"{server.url}/v1/{path}", headers=headers)
-        assert answer.status_code == 401 and answer.json()["error"]["code"] == "invalid_api_key"
-    for path in ("completions", "chat/completions", "embeddings", "files", "fine_tuning/jobs"):
-        assert httpx2.post(f"{server.url}/v1/{path}", headers=headers, content=b"{}").status_code == 401
+    with httpx2.Client(base_url=f"{server.url}/v1", headers={"authorization": header} if header else {}) as http:
+        for path in ("models", "files", "fine_tuning/jobs", "models/x"):
+            answer = http.get(path)
+            assert answer.status_code == 401 and answer.json()["error"]["code"] == "invalid_api_key"
+        for path in ("completions", "chat/completions", "embeddings", "files", "fine_tuning/jobs"):
+            assert http.post(path, content=b"{}").status_code == 401
 
 
 def test_health_needs_no_key_and_says_what_runs(server):
@@ -97,6 +100,7 @@ def test_health_needs_no_key_and_says_what_runs(server):
     assert health["instance"] == server.discovered()["instance"]
 
 
+@MOCK_ALONE
 @pytest.mark.parametrize(("method", "path", "content", "status"), [
     ("GET", "nothing/here", b"", 404), ("PUT", "files", b"", 405), ("POST", "completions", b"not json", 400),
     ("POST", "completions", b"[1]", 400), ("POST", "completions", b"\xff\xfe", 400), ("POST", "completions", b'{"model": 7}', 400),

@@ -1,6 +1,7 @@
 """A server that a class shares: a project for each key, limits, turns, and errors that were asked for."""
 
 import gc
+import itertools
 import json
 import re
 import sqlite3
@@ -14,31 +15,65 @@ import pytest
 import stamina
 
 from helpers.batch import complete_many
+from local_api import keys
 
 HEADERS = ("limit", "remaining", "reset")
+NUMBERS = itertools.count(1)
+
+
+class School:
+    """A server with a keys file, and the keys' clients by name."""
+
+    def __init__(self, server, path):
+        self.server, self.path, self.keys_of, self.projects, self.clients = server, path, {}, {}, []
+
+    def admit(self, *names, **limits):
+        """Adds a project for each name, as a server that runs finds it in its keys file, with limits of its own."""
+        number = next(NUMBERS)
+        for name in names:
+            self.projects[name] = f"{name}-{number}"
+            self.keys_of[name] = keys.add(self.path, self.projects[name])
+            keys.write(self.path, self.path.read_text() + "".join(f"{limit} = {value}\n" for limit, value in limits.items()))
+        return self
+
+    def client_of(self, name, **options):
+        self.clients.append(openai.OpenAI(base_url=f"{self.server.url}/v1", api_key=self.keys_of[name], **{"max_retries": 0, **options}))
+        return self.clients[-1]
+
+    def close(self):
+        for client in self.clients:
+            client.close()
+
+
+@pytest.fixture(scope="module")
+def running(make_shared_server, tmp_path_factory):
+    """(server, path of its keys file): it writes its log in JSON, and has one project that nobody uses."""
+    path = tmp_path_factory.mktemp("keys") / "keys.toml"
+    subprocess.run([sys.executable, "-m", "local_api.keys", "add", "--keys", str(path), "first"], check=True, capture_output=True)
+    return make_shared_server().start("--keys", str(path), "--log", "json"), path
 
 
 @pytest.fixture
-def school(make_server, tmp_path):
-    """A server with a keys file, and the keys' clients by name."""
-    path, clients = tmp_path / "keys.toml", []
+def school(running):
+    """The server of this file, to whose keys a test adds its own."""
+    school = School(*running)
+    yield school
+    school.close()
 
-    def start(*names, limits="", options=(), **settings):
-        made = subprocess.run([sys.executable, "-m", "local_api.keys", "add", "--keys", str(path), *names], check=True,
-                              capture_output=True, text=True).stdout
-        path.write_text(limits + path.read_text())
-        server = make_server(**settings)
-        server.start("--keys", str(path), *options)
-        keys = dict(line.split() for line in made.splitlines())
 
-        def client(name, **options):
-            clients.append(openai.OpenAI(base_url=f"{server.url}/v1", api_key=keys[name], **{"max_retries": 0, **options}))
-            return clients[-1]
-        server.keys_of, server.client_of = keys, client
-        return server
+@pytest.fixture
+def own_school(make_server, tmp_path):
+    """A server with one project, ann, for a test that needs it started in a way of its own."""
+    schools, path = [], tmp_path / "keys.toml"
+
+    def start(*options, limits="", **settings):
+        path.write_text(limits)
+        schools.append(School(make_server(**settings), path).admit("ann"))
+        schools[-1].server.start("--keys", str(path), *options)
+        return schools[-1]
     yield start
-    for client in clients:
-        client.close()
+    for school in schools:
+        school.close()
 
 
 def train(client, tools, **options):
@@ -76,8 +111,8 @@ def attempts(schema):
 
 
 def test_what_belongs_to_others_is_not_there_on_any_route(school, tools):
-    server = school("ann", "bob")
-    ann, bob = server.client_of("ann"), server.client_of("bob")
+    server = school.admit("ann", "bob").server
+    ann, bob = school.client_of("ann"), school.client_of("bob")
     file, job = train(ann, tools, suffix="ann")
     assert job.status == "succeeded", job.error
     own_file = tools.upload(bob, tools.jsonl(tools.colour_rows(12))).id
@@ -85,7 +120,7 @@ def test_what_belongs_to_others_is_not_there_on_any_route(school, tools):
     hers = {"file": file.id, "result": job.result_files[0], "job": job.id, "model": job.fine_tuned_model, "checkpoint": checkpoint}
     nobodys = {name: value[:-6] + "zzzzzz" for name, value in hers.items()}
     common = {"own_file": own_file, "base": job.model}
-    http = httpx.Client(base_url=server.url, headers={"authorization": f"Bearer {server.keys_of['bob']}"})
+    http = httpx.Client(base_url=server.url, headers={"authorization": f"Bearer {school.keys_of['bob']}"})
 
     def ask(method, path, body, names):
         text = json.dumps(body)
@@ -113,26 +148,25 @@ def test_what_belongs_to_others_is_not_there_on_any_route(school, tools):
 
 
 def test_a_file_that_two_have_stays_for_the_one_when_the_other_deletes_it(school, tools):
-    server = school("ann", "bob")
+    school.admit("ann", "bob")
     content = tools.jsonl(tools.colour_rows(12))
-    hers, his = (tools.upload(server.client_of(name), content).id for name in ("ann", "bob"))
-    server.client_of("ann").files.delete(hers)
-    assert server.client_of("bob").files.content(his).read() == content
+    hers, his = (tools.upload(school.client_of(name), content).id for name in ("ann", "bob"))
+    school.client_of("ann").files.delete(hers)
+    assert school.client_of("bob").files.content(his).read() == content
 
 
-def test_the_owners_key_works_beside_those_of_the_file_and_a_key_is_shut_out_at_once(school, tmp_path):
-    server = school("ann", "bob")
-    assert server.client().models.list().data and server.client_of("ann").models.list().data
-    subprocess.run([sys.executable, "-m", "local_api.keys", "remove", "--keys", str(tmp_path / "keys.toml"), "ann"], check=True,
-                   capture_output=True)
+def test_the_owners_key_works_beside_those_of_the_file_and_a_key_is_shut_out_at_once(school):
+    school.admit("ann", "bob")
+    assert school.server.client().models.list().data and school.client_of("ann").models.list().data
+    keys.remove(school.path, school.projects["ann"])
     with pytest.raises(openai.AuthenticationError, match="ask whoever runs it"):
-        server.client_of("ann").models.list()
-    assert server.client_of("bob").models.list().data
+        school.client_of("ann").models.list()
+    assert school.client_of("bob").models.list().data
 
 
 def test_too_many_requests_are_refused_with_the_real_headers_and_the_official_client_waits(school):
-    server = school("ann", "bob", limits="[limits]\nrequests_per_minute = 240\ntokens_per_minute = 100000\n\n")
-    hasty, patient = server.client_of("ann"), server.client_of("ann", max_retries=2)
+    school.admit("ann", "bob", requests_per_minute=240, tokens_per_minute=100_000)
+    hasty, patient = school.client_of("ann"), school.client_of("ann", max_retries=2)
     base = hasty.models.list().data[0].id
     with pytest.raises(openai.RateLimitError) as refusal:
         for _ in range(2000):
@@ -145,12 +179,11 @@ def test_too_many_requests_are_refused_with_the_real_headers_and_the_official_cl
     answer = patient.completions.with_raw_response.create(model=base, prompt="some words of a prompt", max_tokens=5)
     used = 100_000 - int(answer.headers["x-ratelimit-remaining-tokens"])
     assert 0 < used <= answer.parse().usage.total_tokens, "what it took, less what has come back since"
-    assert server.client_of("bob").models.list().data, "another project has its own"
+    assert school.client_of("bob").models.list().data, "another project has its own"
 
 
 def test_tokens_are_counted_in_streams_too(school):
-    server = school("ann", limits="[limits]\ntokens_per_minute = 60\n\n")
-    client = server.client_of("ann")
+    client = school.admit("ann", tokens_per_minute=60).client_of("ann")
     base = client.models.list().data[0].id
     with pytest.raises(openai.RateLimitError, match="on tokens per min: Limit 60"):
         for _ in range(30):
@@ -159,9 +192,9 @@ def test_tokens_are_counted_in_streams_too(school):
     assert client.models.list().data, "what costs no tokens is answered"
 
 
-def test_a_quota_is_no_rate_limit_and_is_not_tried_again(school, tools):
-    server = school("ann", limits="[limits]\nunfinished_jobs = 2\nstored_bytes = 5000\n\n", environment={"LOCAL_API_MOCK_STEP_SECONDS": "0.2"})
-    client = server.client_of("ann", max_retries=3)
+def test_a_quota_is_no_rate_limit_and_is_not_tried_again(own_school, tools):
+    school = own_school(limits="[limits]\nunfinished_jobs = 2\nstored_bytes = 5000\n\n", environment={"LOCAL_API_MOCK_STEP_SECONDS": "0.2"})
+    client = school.client_of("ann", max_retries=3)
     file = tools.upload(client, tools.jsonl(tools.colour_rows(12)))
     jobs = [client.fine_tuning.jobs.create(model=client.models.list().data[0].id, training_file=file.id) for _ in range(2)]
     for create in (lambda: client.fine_tuning.jobs.create(model=jobs[0].model, training_file=file.id),
@@ -177,42 +210,45 @@ def test_a_quota_is_no_rate_limit_and_is_not_tried_again(school, tools):
 
 
 def test_projects_take_turns(school, tools):
-    server = school("ann", "bob")
+    school.admit("ann", "bob")
     made = []
     for name, n in (("ann", 3), ("bob", 1)):
-        client = server.client_of(name)
+        client = school.client_of(name)
         file = tools.upload(client, tools.jsonl(tools.colour_rows(24)))
         made += [(name, client.fine_tuning.jobs.create(model=client.models.list().data[0].id, training_file=file.id).id) for _ in range(n)]
     for name, job in made:
-        assert tools.finished(server.client_of(name), job).status == "succeeded"
-    with closing(sqlite3.connect(server.data_dir / "local_api.sqlite3")) as database:
-        order = [name for name, in database.execute("select project from jobs order by started_at")]
-    assert order[-1] == "ann" and "bob" in order, f"bob, who came last, did not wait for all of ann's: {order}"
+        assert tools.finished(school.client_of(name), job).status == "succeeded"
+    with closing(sqlite3.connect(school.server.data_dir / "local_api.sqlite3")) as database:
+        order = [name for name, in database.execute("select project from jobs where project in (?, ?) order by started_at",
+                                                    (school.projects["ann"], school.projects["bob"]))]
+    assert len(order) == 4 and order[-1] == school.projects["ann"], f"bob, who came last, did not wait for all of ann's: {order}"
 
 
 def test_logs_in_json_tell_every_request_and_nothing_that_was_said(school, tools):
-    server = school("ann", options=("--log", "json"))
-    client = server.client_of("ann")
+    client = school.admit("ann").client_of("ann")
     client.completions.create(model=client.models.list().data[0].id, prompt="a secret word", max_tokens=3)
-    server.stop()
-    lines = [json.loads(line) for line in server.log().splitlines() if line.startswith("{")]
-    [told] = [line for line in lines if line.get("path") == "/v1/completions"]
-    assert told["project"] == "ann" and told["status"] == 200 and told["tokens"] > 0
-    assert "secret" not in server.log() and server.keys_of["ann"] not in server.log()
+
+    def lines():
+        log = (school.server.data_dir / "server.log").read_text()
+        assert "secret" not in log and school.keys_of["ann"] not in log
+        told = [json.loads(line) for line in log[:log.rfind("\n") + 1].splitlines() if line.startswith("{")]
+        return [line for line in told if line.get("project") == school.projects["ann"] and line["path"] == "/v1/completions"]
+    [told] = tools.wait_until(lines, what="the line of the request, which is written once it was answered")
+    assert told["status"] == 200 and told["tokens"] > 0
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # sockets of answers that broke off
-def test_many_requests_survive_a_bad_day(school):
-    server = school("ann", options=("--faults", "429=0.1,500=0.1,broken=0.1,slow=0.1,pace=0.02,seed=3"))
+def test_many_requests_survive_a_bad_day(own_school):
+    school = own_school("--faults", "429=0.1,500=0.1,broken=0.1,slow=0.1,pace=0.02,seed=3")
     with stamina.set_testing(True, attempts=12):
-        answers = complete_many(server.client_of("ann"), [f"prompt {n}" for n in range(20)], model="ada", max_tokens=3, progress=False)
+        answers = complete_many(school.client_of("ann"), [f"prompt {n}" for n in range(20)], model="ada", max_tokens=3, progress=False)
     assert len(answers) == 20 and all(answer.choices[0].finish_reason for answer in answers)
     del answers
     gc.collect()
 
 
-def test_a_server_with_a_keys_file_may_be_reached_by_others_and_one_without_may_not(school, make_server, tmp_path):
-    assert school("ann", options=("--host", "0.0.0.0"), environment={"LOCAL_API_KEY": ""}).client_of("ann").models.list().data
+def test_a_server_with_a_keys_file_may_be_reached_by_others_and_one_without_may_not(own_school, make_server, tmp_path):
+    assert own_school("--host", "0.0.0.0", environment={"LOCAL_API_KEY": ""}).client_of("ann").models.list().data
     (tmp_path / "empty.toml").touch()
     with pytest.raises(AssertionError, match="has no key: make one"):
         make_server("other").start("--keys", str(tmp_path / "empty.toml"))

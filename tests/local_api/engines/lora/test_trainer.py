@@ -141,7 +141,7 @@ def test_preferences_are_learned_and_the_reference_is_where_training_began(make_
 
 
 def test_a_preference_run_stopped_and_gone_on_with_keeps_its_reference(make_trainer: MakeTrainer, make_spec: Make, tmp_path: Path) -> None:
-    rows = [Preference([{"role": "user", "content": row.prompt}], [{"role": "assistant", "content": "Yes"}], [{"role": "assistant", "content": "No"}]) for row in examples("x")]
+    rows = [Preference([{"role": "user", "content": row.prompt}], [{"role": "assistant", "content": "Yes"}], [{"role": "assistant", "content": "No"}]) for row in examples("x")[:8]]
     whole = numbers(list(make_trainer(save_every=0.0).train(make_spec(rows, method="dpo", work_dir=tmp_path / "whole"))))
     broken = make_spec(rows, method="dpo", work_dir=tmp_path / "broken")
     run = make_trainer(save_every=0.0).train(broken)
