@@ -71,8 +71,11 @@ class ServerProcess:
             self.process.send_signal(signal.SIGTERM)
         return self.process.wait(20)
 
+    def whole_log(self) -> str:
+        return (self.data_dir / "server.log").read_text(errors="replace")
+
     def log(self) -> str:
-        return (self.data_dir / "server.log").read_text(errors="replace")[-4000:]
+        return self.whole_log()[-4000:]
 
 
 def wait_until(condition: Callable[[], object], *, what: str, seconds: float = 60) -> object:
