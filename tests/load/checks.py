@@ -104,3 +104,19 @@ def incomplete(job: sqlite3.Row, steps: list[int], messages: list[str]) -> Itera
             yield f"{job['id']} succeeded with {len(steps)} of {total and total[1]} steps"
         if not (job["fine_tuned_model"] and job["result_file"]):
             yield f"{job['id']} succeeded without a model or a result file"
+
+
+def unfair(connection: sqlite3.Connection) -> Iterator[str]:
+    """Turns that a project had while another one waited: between two of its jobs in a row, each that waits has its turn."""
+    begun = connection.execute("select id, project, queued_at, started_at from jobs where started_at is not null "
+                               "order by started_at").fetchall()
+    last: dict[str, sqlite3.Row] = {}
+    for job in begun:
+        before = last.get(job["project"])
+        last[job["project"]] = job
+        if before is None:
+            continue
+        between = {row["project"] for row in begun if before["started_at"] < row["started_at"] < job["started_at"]}
+        waited = {row["project"] for row in begun if row["queued_at"] < before["started_at"] and row["started_at"] > job["started_at"]}
+        yield from (f"{job['project']} had two turns, {before['id']} and {job['id']}, while {other} waited"
+                    for other in sorted(waited - between - {job["project"]}))
