@@ -9,12 +9,13 @@ Knows the engine's protocol and the API's limits, not the shape of either endpoi
 import asyncio
 import dataclasses
 import math
-from collections.abc import AsyncIterator, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import aclosing
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from fastapi import Request
+from fastapi.concurrency import run_in_threadpool
 
 from local_api.context import Context
 from local_api.engines.protocols import BaseModel, GenerationRequest, Generator, Piece, TokenLogprob
@@ -22,7 +23,9 @@ from local_api.errors import InvalidRequest, ModelNotFound, UnsupportedParameter
 from local_api.legacy.names import base_named
 from local_api.wire import in_range
 
+Result = TypeVar("Result")
 MAX_STOPS = 4
+LONG_BODY = 32 * 1024  # bytes: to read and tokenise so much takes about as long as all the rest of a short answer
 CLIENT_LEFT = 499  # nobody reads it; the number is the one that web servers log for this
 MAX_ID_DIGITS = 9
 MAX_CHOICES = 128
@@ -134,6 +137,11 @@ async def answer(generator: Generator, request: GenerationRequest) -> Answer:
             async for piece in pieces:
                 result.add(piece)
     return result
+
+
+async def order_from(raw: bytes, parse: Callable[[bytes], Result]) -> Result:
+    """What `parse` makes of a request's body; in a thread where the body is long: nobody else's answer waits for it."""
+    return await run_in_threadpool(parse, raw) if len(raw) > LONG_BODY else parse(raw)
 
 
 async def unless_left(request: Request, work: Coroutine[Any, Any, list[Answer]]) -> list[Answer] | None:

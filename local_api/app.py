@@ -56,6 +56,8 @@ def refuse(request: Request, error: Exception) -> JSONResponse:
 def refuse_http(request: Request, error: Exception) -> JSONResponse:
     """What the framework itself refuses: unknown paths and methods, broken multipart bodies."""
     assert isinstance(error, HTTPException)
+    if isinstance(error.__cause__, ApiError):  # the gate's word, on a form that is too long or too slow
+        return refuse(request, error.__cause__)
     place = f"{request.method} {request.url.path}"
     by_status = {404: NotFound(f"Unknown request URL: {place}. See /docs for the paths that exist.", code="unknown_url"),
                  405: MethodNotAllowed(f"Not allowed to {request.method} on {request.url.path}."),

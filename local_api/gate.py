@@ -82,4 +82,4 @@ class Gate:
 
 def check(length: int, limit: int) -> None:
     if length > limit:
-        raise TooLarge(f"The request has {length:,} bytes or more; at most {limit:,} are taken.")
+        raise TooLarge(f"The request has {length:,} bytes or more; at most {limit:,} are taken.", headers={"connection": "close"})

@@ -9,10 +9,12 @@ Of an exception the type and the places are told and not the message, which may 
 import json
 import logging
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Callable
 from datetime import UTC, datetime
+from types import TracebackType
 from typing import Any, Literal
 
 requests = logging.getLogger("local_api.requests")
@@ -32,11 +34,23 @@ class JsonLines(logging.Formatter):
 
 
 def set_up(style: Literal["text", "json"]) -> None:
-    """`text` leaves everything as it is: warnings and errors go to standard error as they are said."""
+    """`text` leaves everything as it is: warnings and errors go to standard error as they are said.
+
+    `json` takes in what would be printed besides: Python's warnings, and the exceptions that nobody catches.
+    """
     if style == "json":
         handler = logging.StreamHandler(sys.stderr)
         handler.setFormatter(JsonLines())
         logging.basicConfig(handlers=[handler], level=logging.INFO, force=True)
+        logging.captureWarnings(True)
+        sys.excepthook = uncaught
+        threading.excepthook = lambda met: uncaught(met.exc_type, met.exc_value, met.exc_traceback)
+
+
+def uncaught(kind: type[BaseException], error: BaseException | None, where: TracebackType | None) -> None:
+    """What Python would print as a traceback."""
+    if not issubclass(kind, KeyboardInterrupt):
+        logging.getLogger("local_api").critical("an exception that nobody caught", exc_info=(kind, error, where))
 
 
 class RequestLog:

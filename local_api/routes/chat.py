@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import aclosing
+from functools import partial
 from typing import Any
 
 from fastapi import APIRouter, Depends, Request
@@ -13,6 +14,7 @@ from local_api.answers import (
     Answer,
     answer_all,
     find_model,
+    order_from,
     pieces_of_all,
     room_for,
     sampling,
@@ -34,8 +36,7 @@ router = APIRouter()
 @router.post("/v1/chat/completions", openapi_extra=CHAT.openapi())
 async def create_chat_completion(request: Request, project: str = Depends(project)) -> Response:
     here = context(request)
-    body = CHAT.read(await request.body())
-    engine_request = parse(here, project, body)
+    body, engine_request = await order_from(await request.body(), partial(read, here, project))
     requests = variants(engine_request, body.get("n", 1))
     head = {"id": new_id("chatcmpl-"), "created": int(here.clock()), "model": body["model"],
             "system_fingerprint": f"{here.engine.name}-{__version__}"}
@@ -47,6 +48,11 @@ async def create_chat_completion(request: Request, project: str = Depends(projec
     used = usage(len(engine_request.prompt), sum(answer.n_tokens for answer in answers))
     return JSONResponse({**head, "object": "chat.completion", "usage": used,
                          "choices": [choice(index, answer, bool(body.get("logprobs"))) for index, answer in enumerate(answers)]})
+
+
+def read(here: Context, project: str, raw: bytes) -> tuple[dict[str, Any], GenerationRequest]:
+    body = CHAT.read(raw)
+    return body, parse(here, project, body)
 
 
 def parse(here: Context, project: str, body: dict[str, Any]) -> GenerationRequest:

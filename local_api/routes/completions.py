@@ -1,6 +1,6 @@
 """`/v1/completions`: text in, text out; plain and streamed."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +15,7 @@ from local_api.answers import (
     Target,
     answer_all,
     find_model,
+    order_from,
     pieces_of_all,
     room_for,
     sampling,
@@ -32,6 +33,7 @@ from local_api.wire import COMPLETIONS, in_range
 router = APIRouter()
 DEFAULT_MAX_TOKENS = 16
 MAX_LOGPROBS = 20
+MAX_ANSWERS = 2048  # of one request: each takes memory, and a turn of everybody else's
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +52,13 @@ class Order:
 
 @router.post("/v1/completions", openapi_extra=COMPLETIONS.openapi())
 async def create_completion(request: Request, project: str = Depends(project)) -> Response:
-    return await complete(request, project, COMPLETIONS.read(await request.body()))
+    return await complete(request, project, COMPLETIONS.read)
 
 
-async def complete(request: Request, project: str, body: dict[str, Any]) -> Response:
-    """The answer to a body that was read."""
+async def complete(request: Request, project: str, read: Callable[[bytes], dict[str, Any]]) -> Response:
+    """The answer to the request whose body `read` understands."""
     here = context(request)
-    order = parse(here, project, body)
+    body, order = await order_from(await request.body(), lambda raw: parse(here, project, read(raw)))
     head = {"id": new_id("cmpl-"), "object": "text_completion", "created": int(here.clock()), "model": body["model"],
             "system_fingerprint": f"{here.engine.name}-{__version__}"}
     if body.get("stream"):
@@ -68,15 +70,17 @@ async def complete(request: Request, project: str, body: dict[str, Any]) -> Resp
     return JSONResponse({**head, "choices": choices(order, answers), "usage": used})
 
 
-def parse(here: Context, project: str, body: dict[str, Any]) -> Order:
-    """The order of a request body. Raises ApiError naming the field."""
+def parse(here: Context, project: str, body: dict[str, Any]) -> tuple[dict[str, Any], Order]:
+    """A request body and its order. Raises ApiError naming the field."""
     target = find_model(here, project, body["model"])
     options = sampling(body)
     n, best_of = body.get("n", 1), body.get("best_of", body.get("n", 1))
     check(body, n, best_of)
+    given = as_prompts(body.get("prompt", ""))
+    check_number(len(given), n, best_of)
     tokenizer = here.engine.tokenizer(target.base.id)
     prompts, texts = [], []
-    for prompt in as_prompts(body.get("prompt", "")):
+    for prompt in given:
         # An empty prompt is the start of a new document, as at the hosted service.
         ids = tokenizer.encode(prompt or "<|endoftext|>") if isinstance(prompt, str) else prompt
         prompts.append(ids)
@@ -89,7 +93,7 @@ def parse(here: Context, project: str, body: dict[str, Any]) -> Order:
             max_tokens=room_for(target, ids, body.get("max_tokens"), default=DEFAULT_MAX_TOKENS),
             top_logprobs=0 if logprobs is None and best_of > n else logprobs)
         requests += variants(request, best_of)
-    return Order(target, texts, requests, sum(map(len, prompts)), n, best_of, bool(body.get("echo")), logprobs)
+    return body, Order(target, texts, requests, sum(map(len, prompts)), n, best_of, bool(body.get("echo")), logprobs)
 
 
 def check(body: dict[str, Any], n: int, best_of: int) -> None:
@@ -102,6 +106,15 @@ def check(body: dict[str, Any], n: int, best_of: int) -> None:
     if body.get("echo") and body.get("logprobs") is not None:
         raise UnsupportedParameter("echo together with logprobs is not supported by the local API: the prompt's own "
                                    "logprobs are not computed. Leave out one of the two.", param="echo")
+
+
+def check_number(n_prompts: int, n: int, best_of: int) -> None:
+    """How many answers one request may ask for, whatever it calls them."""
+    if n_prompts * best_of > MAX_ANSWERS:
+        field, each = ("n", n) if best_of == n else ("best_of", best_of)
+        raise InvalidRequest(f"prompt holds {n_prompts:,} prompt{'s' * (n_prompts > 1)} and {field} is {each}: "
+                             f"{n_prompts * best_of:,} answers, at most {MAX_ANSWERS:,} are made for one request. Send fewer "
+                             f"prompts at a time, or a smaller {field}.", param="prompt")
 
 
 def as_prompts(prompt: Any) -> list[str | list[int]]:

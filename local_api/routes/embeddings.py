@@ -8,7 +8,8 @@ from typing import Any
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import JSONResponse
 
-from local_api.context import context, project
+from local_api.answers import order_from
+from local_api.context import Context, context, project
 from local_api.errors import InvalidRequest, ModelNotFound
 from local_api.wire import EMBEDDINGS, in_range
 
@@ -19,12 +20,8 @@ MAX_INPUTS = 2048
 @router.post("/v1/embeddings", openapi_extra=EMBEDDINGS.openapi())
 async def create_embeddings(request: Request, project: str = Depends(project)) -> JSONResponse:
     here = context(request)
-    body = EMBEDDINGS.read(await request.body())
+    body, texts = await order_from(await request.body(), lambda raw: parse(here, raw))
     embedder = here.embedder
-    if body["model"] != embedder.id:
-        raise ModelNotFound(body["model"], f"the embedding model of this server is {embedder.id}.")
-    in_range(body.get("dimensions"), "dimensions", 1, embedder.dimensions)
-    texts = [text if isinstance(text, str) else embedder.decode(text) for text in as_inputs(body["input"])]
     vectors, n_tokens = await embedder.embed(texts)
     encode = as_base64 if body.get("encoding_format") == "base64" else list
     size = body.get("dimensions", embedder.dimensions)
@@ -32,6 +29,15 @@ async def create_embeddings(request: Request, project: str = Depends(project)) -
             for index, vector in enumerate(vectors)]
     return JSONResponse({"object": "list", "data": data, "model": embedder.id,
                          "usage": {"prompt_tokens": n_tokens, "total_tokens": n_tokens}})
+
+
+def parse(here: Context, raw: bytes) -> tuple[dict[str, Any], list[str]]:
+    """The body, and the texts in it. Raises ApiError naming the field."""
+    body, embedder = EMBEDDINGS.read(raw), here.embedder
+    if body["model"] != embedder.id:
+        raise ModelNotFound(body["model"], f"the embedding model of this server is {embedder.id}.")
+    in_range(body.get("dimensions"), "dimensions", 1, embedder.dimensions)
+    return body, [text if isinstance(text, str) else embedder.decode(text) for text in as_inputs(body["input"])]
 
 
 def as_inputs(given: Any) -> list[str | list[int]]:

@@ -1,13 +1,15 @@
 """`/v1/responses`: plain text in, text out, whole and streamed; and how many tokens an input has."""
 
+from functools import partial
 from typing import Any
 
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import JSONResponse, Response
 
 from local_api import responses as rules
-from local_api.answers import CLIENT_LEFT, answer_all, find_model, unless_left
-from local_api.context import context, project
+from local_api.answers import CLIENT_LEFT, answer_all, find_model, order_from, unless_left
+from local_api.context import Context, context, project
+from local_api.engines.protocols import GenerationRequest
 from local_api.errors import NotFound
 from local_api.sse import stream
 from local_api.store.ids import new_id
@@ -19,8 +21,7 @@ router = APIRouter(prefix="/v1/responses")
 @router.post("", openapi_extra=RESPONSES.openapi())
 async def create_response(request: Request, project: str = Depends(project)) -> Response:
     here = context(request)
-    body = RESPONSES.read(await request.body())
-    engine_request = rules.parse(here, project, body)
+    body, engine_request = await order_from(await request.body(), partial(read, here, project))
     head = rules.head(here, body)
     if body.get("stream"):
         return await stream(rules.events(here, engine_request, head), named=True)
@@ -30,13 +31,22 @@ async def create_response(request: Request, project: str = Depends(project)) -> 
     return JSONResponse(rules.shape(head, new_id("msg_"), answers[0], len(engine_request.prompt), here.clock()))
 
 
+def read(here: Context, project: str, raw: bytes) -> tuple[dict[str, Any], GenerationRequest]:
+    body = RESPONSES.read(raw)
+    return body, rules.parse(here, project, body)
+
+
 @router.post("/input_tokens", openapi_extra=INPUT_TOKENS.openapi())
 async def count_input_tokens(request: Request, project: str = Depends(project)) -> dict[str, Any]:
     here = context(request)
-    body = INPUT_TOKENS.read(await request.body())
+    n_tokens = await order_from(await request.body(), partial(count, here, project))
+    return {"object": "response.input_tokens", "input_tokens": n_tokens}
+
+
+def count(here: Context, project: str, raw: bytes) -> int:
+    body = INPUT_TOKENS.read(raw)
     rules.schema_of(body)  # takes no tokens here, but must be right
-    prompt = rules.conversation(here, find_model(here, project, body["model"]), body)
-    return {"object": "response.input_tokens", "input_tokens": len(prompt)}
+    return len(rules.conversation(here, find_model(here, project, body["model"]), body))
 
 
 @router.api_route("/{response_id:path}", methods=["GET", "POST", "DELETE"], include_in_schema=False)

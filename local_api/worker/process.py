@@ -11,6 +11,7 @@ import threading
 import time
 from pathlib import Path
 
+from local_api import logs
 from local_api.engines import load_engine
 from local_api.store import Store
 from local_api.worker.run_job import DISK_FULL_STATUS, JobRun
@@ -26,6 +27,7 @@ def end_with_parent() -> None:
 def main() -> None:
     job_id, claim = sys.argv[1:]
     settings = json.loads(sys.stdin.buffer.readline())
+    logs.set_up(settings["log"])
     threading.Thread(target=end_with_parent, daemon=True).start()
     os.nice(5)  # the server's answers, and the notebook that waits for them, come first
     engine = load_engine(settings["engine"], Path(settings["cache_dir"]), **settings["options"])

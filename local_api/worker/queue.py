@@ -141,7 +141,7 @@ class Worker:
     def _child_settings(self) -> dict[str, object]:
         settings = self.settings
         return {"data_dir": str(settings.data_dir), "cache_dir": str(settings.cache_dir), "engine": settings.engine,
-                "organization": settings.organization, "options": settings.engine_options}
+                "organization": settings.organization, "options": settings.engine_options, "log": settings.log}
 
     def _still_claimed(self, job: sqlite3.Row) -> bool:
         """Whether the child may go on: it trains under its claim, or has just ended the job itself and is about to leave."""

@@ -9,9 +9,9 @@ import errno
 import io
 import itertools
 import json
+import logging
 import shutil
 import sqlite3
-import traceback
 from typing import Any
 
 from local_api.engines.protocols import (
@@ -30,6 +30,7 @@ from local_api.worker.classification import Classes, find_classes, measure
 from local_api.worker.results import metrics, results_file
 from local_api.worker.validation import load_examples
 
+log = logging.getLogger(__name__)
 DISK_FULL = "The disk of the local API is full: free some space and start the job again."
 DISK_FULL_STATUS = 28  # of a child that could not write it into the database, which is on the same disk
 INTERNAL_ERROR = "The local API met an error of its own; its log tells more."
@@ -71,7 +72,7 @@ class JobRun:
                 raise
             self.fail("disk_full", DISK_FULL)
         except Exception:
-            traceback.print_exc()  # the server's log; a client never sees it
+            log.exception("training of %s failed", self.id)  # in the server's log; a client never sees it
             self.fail("internal_error", INTERNAL_ERROR)
 
     def spec(self) -> TrainingSpec:

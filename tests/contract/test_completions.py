@@ -142,6 +142,16 @@ def test_what_cannot_be_done_is_refused_naming_the_parameter(ask, options, param
     assert set(refusal.value.body) == {"message", "type", "param", "code"}
 
 
+@pytest.mark.parametrize(("options", "said"), [
+    ({"prompt": ["Hello"] * 2048, "n": 128}, "prompt holds 2,048 prompts and n is 128: 262,144 answers, at most 2,048"),
+    ({"prompt": ["Hello"] * 2049}, "prompt holds 2,049 prompts and n is 1: "),
+    ({"prompt": ["Hello"] * 103, "n": 2, "best_of": 20}, "prompt holds 103 prompts and best_of is 20: 2,060 answers")])
+def test_more_answers_than_one_request_may_ask_for_are_refused_naming_both_numbers(ask, options, said):
+    with pytest.raises(openai.BadRequestError, match=said) as refusal:
+        ask(**options)
+    assert refusal.value.body["param"] == "prompt"
+
+
 def test_a_chat_answer_has_a_message(chat):
     answer = chat()
     assert answer.object == "chat.completion" and answer.id.startswith("chatcmpl-")

@@ -19,7 +19,7 @@ def chat(**options):
 
 
 def complete(**options):
-    return lambda client, base: client.completions.create(model=base, prompt="Hello", max_tokens=1, **options)
+    return lambda client, base: client.completions.create(**{"model": base, "prompt": "Hello", "max_tokens": 1, **options})
 
 
 def respond(**options):
@@ -54,6 +54,7 @@ REFUSED = {
     "query parameters": [(lambda client, base: client.files.list(extra_query={"status": "processed"}), "status"),
                          (lambda client, base: client.fine_tuning.jobs.list(extra_query={"status": "running"}), "status"),
                          (lambda client, base: client.models.list(extra_query={"limit": 1}), "limit")],
+    "more than 2,048 answers": [(complete(prompt=["Hello"] * 17, n=128), "prompt")],
     "`echo` together": [(complete(echo=True, logprobs=1), "echo")],
 }
 TAKEN = {

@@ -2,10 +2,13 @@
 
 import asyncio
 import math
+import threading
 
+import httpx
 import pytest
 
 from local_api import answers
+from local_api.app import create_app
 from local_api.engines.protocols import AdapterError, BaseModel, EngineError, GenerationRequest, Piece, TokenLogprob
 from local_api.errors import InvalidRequest, ModelNotFound
 
@@ -150,3 +153,29 @@ def test_closing_the_stream_frees_every_slot(engine):
 
 def test_usage_adds_up():
     assert answers.usage(3, 4) == {"prompt_tokens": 3, "completion_tokens": 4, "total_tokens": 7}
+
+
+@pytest.mark.parametrize(("length", "elsewhere"), [(answers.LONG_BODY, False), (answers.LONG_BODY + 1, True)])
+def test_a_long_body_is_read_in_a_thread_so_that_nobody_waits_for_it(length, elsewhere):
+    reader = asyncio.run(answers.order_from(b" " * length, lambda raw: threading.current_thread()))
+    assert (reader is not threading.main_thread()) == elsewhere
+
+
+@pytest.mark.parametrize(("path", "rest"), [
+    ("/v1/completions", lambda text: {"prompt": text}), ("/v1/engines/tiny/completions", lambda text: {"prompt": text}),
+    ("/v1/chat/completions", lambda text: {"messages": [{"role": "user", "content": text}]}),
+    ("/v1/responses", lambda text: {"input": text}), ("/v1/responses/input_tokens", lambda text: {"input": text})])
+def test_long_prompts_are_tokenised_in_a_thread(here, engine, monkeypatch, path, rest):
+    threads = []
+    monkeypatch.setattr(engine.words, "encode", lambda text: threads.append(threading.current_thread()) or [1] * 100)
+    monkeypatch.setattr(engine.words, "render", lambda messages: messages[0]["content"], raising=False)
+
+    async def ask():
+        transport = httpx.ASGITransport(create_app(here))
+        async with httpx.AsyncClient(transport=transport, base_url="http://t", headers={"authorization": "Bearer sk-test"}) as client:
+            return [await client.post(path, json={"model": "tiny", **rest("long " * n)}) for n in (1, 10_000)]
+
+    answers_given = asyncio.run(ask())
+    assert {answer.status_code for answer in answers_given} <= {400, 200}, "100 tokens are too many for this model, where it answers"
+    short, long = threads
+    assert short is threading.main_thread() and long is not short

@@ -4,6 +4,7 @@ import asyncio
 import dataclasses
 import json
 import logging
+import subprocess
 import sys
 
 import httpx
@@ -47,6 +48,33 @@ def test_an_exception_is_told_by_its_type_and_places_and_not_by_its_words():
     line = as_json(record)
     assert (line["event"], line["level"], line["exception"]) == ("it failed", "error", "ValueError")
     assert any("test_logs.py" in place for place in line["places"]) and SECRET not in json.dumps(line)
+
+
+@pytest.mark.parametrize("trouble", [
+    f"raise ValueError({SECRET!r})", f"import threading; t = threading.Thread(target=lambda: int({SECRET!r})); t.start(); t.join()"])
+def test_an_exception_that_nobody_catches_is_a_line_of_json_too(trouble):
+    said = subprocess.run([sys.executable, "-c", f"from local_api import logs; logs.set_up('json'); {trouble}"], capture_output=True, text=True,
+                          check=False).stderr
+    [line] = map(json.loads, said.splitlines())
+    assert (line["level"], line["exception"]) == ("critical", "ValueError") and SECRET not in said
+
+
+def test_the_training_process_tells_its_troubles_as_json_too():
+    settings = {"log": "json", "engine": SECRET, "cache_dir": ".", "options": {}}
+    with subprocess.Popen([sys.executable, "-m", "local_api.worker.process", "ftjob-x", "claim"], text=True, stdin=subprocess.PIPE,
+                          stderr=subprocess.PIPE) as child:  # its input stays open: it ends by itself where that closes
+        child.stdin.write(json.dumps(settings) + "\n")
+        child.stdin.flush()
+        said = child.stderr.read()
+    [line] = map(json.loads, said.splitlines())
+    assert line["exception"] == "EngineError" and SECRET not in said
+
+
+def test_a_warning_is_a_line_of_json_too():
+    said = subprocess.run([sys.executable, "-c", "import warnings; from local_api import logs; logs.set_up('json'); warnings.warn('take care')"],
+                          capture_output=True, text=True, check=True).stderr
+    [line] = map(json.loads, said.splitlines())
+    assert line["level"] == "warning" and "take care" in line["event"]
 
 
 def test_a_request_that_fails_by_a_bug_is_told_as_500(caplog):

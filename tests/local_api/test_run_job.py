@@ -203,13 +203,13 @@ def test_a_run_whose_claim_was_lost_writes_nothing_more(store, engine, run, job,
     (OSError(errno.ENOSPC, "No space left on device"), "disk_full", "The disk of the local API is full"),
     (ValueError("a secret of the server"), "internal_error", INTERNAL_ERROR),
     (MemoryError(), "internal_error", INTERNAL_ERROR)])
-def test_a_failure_is_told_to_the_owner_and_cleaned_up(store, run, job, messages, capsys, error, code, message):
+def test_a_failure_is_told_to_the_owner_and_cleaned_up(store, run, job, messages, caplog, error, code, message):
     failed = run(job, step(1), error)
     assert failed["status"] == "failed" and failed["finished_at"] and failed["fine_tuned_model"] is None
     assert error_of(failed)["code"] == code and error_of(failed)["message"].startswith(message)
     assert messages(job["id"])[-1] == f"The job failed: {error_of(failed)['message']}"
     assert not store.work_dir(job["id"]).exists() and store.models.all("default") == []
-    assert ("a secret" in capsys.readouterr().err) == ("a secret" in str(error)), "the log has it, the job does not"
+    assert ("a secret" in caplog.text) == ("a secret" in str(error)), "the log has it, the job does not"
 
 
 def test_a_disk_that_is_full_when_a_checkpoint_is_kept_leaves_no_half_of_it(store, run, job, checkpoint, monkeypatch):

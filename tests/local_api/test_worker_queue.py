@@ -157,7 +157,7 @@ def test_the_child_gets_its_job_its_claim_and_the_settings(worker, make_job, chi
     arguments, settings = (tmp_path / "seen").read_text().split("|")
     assert arguments == f"{job['id']} {job['claim']}"
     assert json.loads(settings) == {"data_dir": str(store.data_dir), "cache_dir": str(tmp_path), "engine": "mock",
-                                    "organization": "local", "options": {"step_seconds": 0.5}}
+                                    "organization": "local", "options": {"step_seconds": 0.5}, "log": "text"}
 
 
 @pytest.mark.parametrize("taken", ["cancelled", "paused", "queued"])
