@@ -9,11 +9,13 @@ quarter of the model. It knows tensors, and neither examples, nor losses, nor fi
 """
 
 import math
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
+from torch.nn import functional
 from transformers import AutoModelForCausalLM
 from transformers.utils import logging
 
@@ -24,6 +26,29 @@ from local_api.engines.protocols import EngineError
 _PLAIN_ATTENTION = 512
 
 
+class _Scored(torch.autograd.Function):
+    """x [n, width] against the vocabulary. oneDNN takes half the time for the gradient where the weights lie as it reads them."""
+
+    @staticmethod
+    def forward(ctx: Any, x: torch.Tensor, weight: torch.Tensor, across: torch.Tensor) -> torch.Tensor:
+        ctx.save_for_backward(across)
+        return functional.linear(x, weight)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        (across,) = ctx.saved_tensors
+        return functional.linear(gradients[0], across), None, None
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """All A, or all B."""
+
+    name: str  # "lora_A" or "lora_B"
+    whole: nn.Parameter  # [numbers]: one after the other, sharing memory with the matrices of `Network.weights()`
+    places: list[int]  # of those matrices
+
+
 class Network:
     """The two halves of the model, and its trained weights."""
 
@@ -32,6 +57,7 @@ class Network:
         model.requires_grad_(False)
         self._embedding, self._rotary, self._norm, self._head = core.embed_tokens, core.rotary_emb, core.norm, model.lm_head
         self.device = core.embed_tokens.weight.device
+        self._head_across = self._head.weight.detach().t().contiguous() if self.device.type == "cpu" else self._head.weight.t()
         self.first = config.num_hidden_layers - depth  # the lowest layer with LoRA
         self._weights: dict[str, nn.Parameter] = {}
         self._layers: list[Layer] = []
@@ -42,6 +68,16 @@ class Network:
             if number >= self.first:
                 self._adapt(layer, number, rank, alpha, generator)
             self._layers.append(layer)
+        self.sides = [self._together(side) for side in ("lora_A", "lora_B")]
+
+    def _together(self, side: str) -> Side:
+        """Moves one side's matrices into one stretch of memory: an optimizer then has one tensor to handle instead of 84."""
+        places = [place for place, name in enumerate(self._weights) if name.endswith(side)]
+        matrices = [list(self._weights.values())[place] for place in places]
+        whole = nn.Parameter(torch.cat([matrix.detach().flatten() for matrix in matrices]))
+        for matrix, part in zip(matrices, whole.detach().split([matrix.numel() for matrix in matrices]), strict=True):
+            matrix.data = part.view_as(matrix)
+        return Side(side, whole, places)
 
     def _adapt(self, layer: Layer, number: int, rank: int, alpha: float, generator: torch.Generator) -> None:
         for place, joined in layer.joined:
@@ -94,7 +130,8 @@ class Network:
         *lower, last = self._layers[self.first :]
         for layer in lower:
             hidden = layer(hidden, place)
-        return self._head(self._norm(last(hidden, place, positions))).float()
+        found = self._norm(last(hidden, place, positions))
+        return _Scored.apply(found, self._head.weight, self._head_across).float()
 
     def _place(self, hidden: torch.Tensor) -> Place:
         """Padding is on the right and carries no loss, so the causal mask is all that is needed."""

@@ -2,7 +2,7 @@
 
 It knows losses, and neither optimizers nor files. `dpo` has the other objective.
 
-    tally = Supervised(network, kept).measure(parts, train=True)   # gradients are now in the network's weights
+    tally = Supervised(network, kept).measure(parts, train=True)   # gradients are now in the network's sides
 """
 
 import threading
@@ -44,22 +44,25 @@ class Gatherer:
     """Measures the parts of a batch at the same time, and adds up what comes of them in their order: same numbers each run."""
 
     def __init__(self, network: Network) -> None:
-        self._weights = list(network.weights().values())
+        self._weights, self._sides = list(network.weights().values()), network.sides
         self.workers = Workers(network.device)
 
     def gather(self, parts: Sequence[Part], read: Callable[[Part], tuple[torch.Tensor, Tally]], *, train: bool) -> Tally:
         """`read` gives a part's share of the batch's loss, and its tally; `train` adds the loss's gradients to the weights."""
 
-        def one(part: Part) -> tuple[Tally, tuple[torch.Tensor, ...]]:
+        def one(part: Part) -> tuple[Tally, list[torch.Tensor]]:
             with torch.set_grad_enabled(train):
                 loss, tally = read(part)
-                return tally, torch.autograd.grad(loss, self._weights) if train else ()
+            if not train:
+                return tally, []
+            found = torch.autograd.grad(loss, self._weights)
+            return tally, [torch.cat([found[place].flatten() for place in side.places]) for side in self._sides]
 
         total = Tally()
         for tally, gradients in self.workers.map(one, parts):
             total += tally
-            for weight, gradient in zip(self._weights, gradients, strict=train):
-                weight.grad = gradient if weight.grad is None else weight.grad.add_(gradient)
+            for side, gradient in zip(self._sides, gradients, strict=train):
+                side.whole.grad = gradient if side.whole.grad is None else side.whole.grad.add_(gradient)
         return total
 
 

@@ -26,7 +26,7 @@ from local_api.engines.lora.classes import Chooser, last_answer
 from local_api.engines.lora.dpo import Preferences
 from local_api.engines.lora.examples import Encoded
 from local_api.engines.lora.export import LoraShape, export, read_adapter
-from local_api.engines.lora.network import load
+from local_api.engines.lora.network import Side, load
 from local_api.engines.lora.objectives import Kept, Objective, Supervised
 from local_api.engines.lora.state import RunState
 from local_api.engines.lora.trainer import Settings, Tokens
@@ -76,8 +76,8 @@ class Run:
         self._per_epoch = len(self._training)
         self._total = self._per_epoch * spec.hyperparameters.n_epochs
         self._peak = 0.01 * spec.hyperparameters.learning_rate_multiplier
-        # The fused one is a single call for all 168 matrices; PyTorch has it for the processor and for GPUs.
-        self._optimizer = torch.optim.AdamW(_groups(self._weights), lr=self._peak, weight_decay=0.0, fused=True)
+        # The fused one is a single call for each side; PyTorch has it for the processor and for GPUs.
+        self._optimizer = torch.optim.AdamW(_groups(self._network.sides), lr=self._peak, weight_decay=0.0, fused=True)
 
     @property
     def _batch_size(self) -> int:
@@ -122,7 +122,7 @@ class Run:
         tally = self._objective.measure(batch.parts, train=True)
         if not math.isfinite(tally.mean_loss):
             raise EngineError(f"the loss at step {step + 1} is {tally.mean_loss}: use a smaller learning_rate_multiplier")
-        torch.nn.utils.clip_grad_norm_(self._weights.values(), 1.0)
+        torch.nn.utils.clip_grad_norm_([side.whole for side in self._network.sides], 1.0)
         for group in self._optimizer.param_groups:
             group["lr"] = rate * group["ratio"]
         self._optimizer.step()
@@ -220,9 +220,9 @@ class Run:
 
     def _save(self, kept: RunState, step: int) -> None:
         tensors = {f"weight.{name}": weight.detach() for name, weight in self._weights.items()}
-        for name, weight in self._weights.items():
-            state = self._optimizer.state[weight]
-            tensors |= {f"mean.{name}": state["exp_avg"], f"square.{name}": state["exp_avg_sq"]}
+        for side in self._network.sides:
+            state = self._optimizer.state[side.whole]
+            tensors |= {f"mean.{side.name}": state["exp_avg"], f"square.{side.name}": state["exp_avg_sq"]}
         kept.save(step, {name: tensor.cpu() for name, tensor in tensors.items()})
 
     def _restore(self, kept: RunState) -> int:
@@ -231,24 +231,23 @@ class Run:
         if not step:
             return 0
         self._network.set_weights({name: tensors[f"weight.{name}"] for name in self._weights})
-        for name, weight in self._weights.items():
-            self._optimizer.state[weight] = {
+        for side in self._network.sides:
+            self._optimizer.state[side.whole] = {
                 "step": torch.tensor(float(step)),
-                "exp_avg": tensors[f"mean.{name}"].to(weight.device),
-                "exp_avg_sq": tensors[f"square.{name}"].to(weight.device),
+                "exp_avg": tensors[f"mean.{side.name}"].to(side.whole.device),
+                "exp_avg_sq": tensors[f"square.{side.name}"].to(side.whole.device),
             }
         return step
 
 
-def _groups(weights: dict[str, torch.nn.Parameter]) -> list[dict[str, Any]]:
+def _groups(sides: Sequence[Side]) -> list[dict[str, Any]]:
     """The optimizer's two groups: B, which starts at zero, learns faster than A.
 
     After Hayou, Ghosh and Yu, "LoRA+: Efficient Low Rank Adaptation of Large Models" (2024). Measured with 1,090 messages
     in six classes: validation loss 0.32 after one epoch, where one rate for both needs two to reach 0.36.
     """
-    sides = {"lora_A": 1.0, "lora_B": B_RATIO}
-    return [{"params": [weight for name, weight in weights.items() if name.endswith(side)], "ratio": ratio}
-            for side, ratio in sides.items()]
+    ratios = {"lora_A": 1.0, "lora_B": B_RATIO}
+    return [{"params": [side.whole], "ratio": ratios[side.name]} for side in sides]
 
 
 def _lengths(examples: Sequence[Sequence[Encoded]]) -> list[int]:

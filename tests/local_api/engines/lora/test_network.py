@@ -66,6 +66,16 @@ def test_padding_on_the_right_changes_no_row(pair):
         torch.testing.assert_close(ours.logits(ours.frozen(padded), place), ours.logits(ours.frozen(ids), place))
 
 
+def test_each_matrix_is_a_stretch_of_its_side(pair):
+    ours, _, _ = pair
+    weights = list(ours.weights().values())
+    assert sorted(place for side in ours.sides for place in side.places) == list(range(len(weights)))
+    for side in ours.sides:
+        with torch.no_grad():
+            side.whole.copy_(torch.arange(len(side.whole)))
+        assert torch.equal(torch.cat([weights[place].flatten() for place in side.places]), side.whole)
+
+
 def test_the_layers_follow_the_optimizer(pair):
     ours, theirs, matches = pair
     ids, positions, targets = torch.randint(0, 90, (2, 7)), torch.tensor([6, 13]), torch.tensor([5, 60])

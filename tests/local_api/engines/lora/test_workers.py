@@ -39,7 +39,7 @@ def small_network() -> Network:
 def gradients(parts) -> list[torch.Tensor]:
     network = small_network()
     Supervised(network, Kept(network, 2**20)).measure(parts, train=True)
-    return [weight.grad for weight in network.weights().values()]
+    return [side.whole.grad for side in network.sides]
 
 
 ROWS = [row(9, 3), row(9, 40), row(11, 7), row(12, 60), row(12, 2)]
