@@ -8,7 +8,7 @@ classes and the bootstrap.
 """
 
 from helpers.measures.ads import claims, invented, score_ads
-from helpers.measures.asking import Asked, ask, ask_until, chrf, share
+from helpers.measures.asking import Asked, ask, ask_again, chrf, share
 from helpers.measures.entities import (
     entity_counts,
     entity_errors,
@@ -22,6 +22,6 @@ from helpers.measures.entities import (
 )
 from helpers.measures.replies import details, fact_items, score_replies
 
-__all__ = ["Asked", "ask", "ask_until", "chrf", "claims", "details", "entity_counts", "entity_errors", "entity_names",
+__all__ = ["Asked", "ask", "ask_again", "chrf", "claims", "details", "entity_counts", "entity_errors", "entity_names",
            "entity_scores", "entity_types", "f1_of", "fact_items", "invented", "read_entities", "recall_by_type", "score_ads",
            "score_replies", "share", "write_entities"]

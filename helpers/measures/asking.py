@@ -8,7 +8,7 @@ Knows completions, seconds and tokens. Knows nothing of what a good answer has.
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -46,28 +46,26 @@ def ask(client: openai.OpenAI, prompts: Sequence[str], *, model: str, **params: 
         tokens_written=[answer.usage.completion_tokens for answer in answers], seconds=seconds)
 
 
-def ask_until(client: openai.OpenAI, prompts: Sequence[str], passes: Callable[[int, str, bool], bool], *, model: str,
-              tries: int = 4, temperature: float = 0.7, **params: Any) -> Asked:
-    """`ask` at temperature 0; then again, at `temperature`, for the prompts whose answer does not pass, `tries` times in all.
+def ask_again(client: openai.OpenAI, asked: Asked, prompts: Sequence[str], passes: Callable[[int, str, bool], bool], *,
+              model: str, tries: int = 3, temperature: float = 0.7, **params: Any) -> Asked:
+    """`asked`, with new answers for those of `prompts` whose answer does not pass; up to `tries` times, each time for those left.
 
     `passes` gets the place of the prompt, the text, and whether it stopped. What never passes stays as it was last.
-    Tokens and seconds are those of all tries.
+    Tokens and seconds are those of all tries, the first one included. `asked` itself stays as it is.
     """
-    kept = ask(client, prompts, model=model, temperature=0, **params)
-    seconds = kept.seconds
-    for number in range(1, tries):
-        again = [place for place, (text, stopped) in enumerate(zip(kept.texts, kept.stopped, strict=True))
-                 if not passes(place, text, stopped)]
-        if not again:
+    texts, stopped = list(asked.texts), list(asked.stopped)
+    read, written, seconds = list(asked.tokens_read), list(asked.tokens_written), asked.seconds
+    for number in range(1, tries + 1):
+        left = [place for place in range(len(texts)) if not passes(place, texts[place], stopped[place])]
+        if not left:
             break
-        new = ask(client, [prompts[place] for place in again], model=model, temperature=temperature, seed=number, **params)
+        new = ask(client, [prompts[place] for place in left], model=model, temperature=temperature, seed=number, **params)
         seconds += new.seconds
-        for place, text, stopped, read, written in zip(again, new.texts, new.stopped, new.tokens_read, new.tokens_written,
-                                                       strict=True):
-            kept.texts[place], kept.stopped[place] = text, stopped
-            kept.tokens_read[place] += read
-            kept.tokens_written[place] += written
-    return replace(kept, seconds=seconds)
+        for at, place in enumerate(left):
+            texts[place], stopped[place] = new.texts[at], new.stopped[at]
+            read[place] += new.tokens_read[at]
+            written[place] += new.tokens_written[at]
+    return Asked(texts, stopped, read, written, seconds)
 
 
 def share(parts: Sequence[float], wholes: Sequence[float] | None = None) -> str:

@@ -19,7 +19,7 @@ import numpy as np
 NEAR = 0.7
 BANDS, ROWS_OF_BAND = 12, 3  # three numbers of 16 bits and one more fit into an integer
 K = BANDS * ROWS_OF_BAND
-CHUNK = 4000  # texts at a time: what is worked out for them is some ten times their size
+CHUNK = 1000  # texts at a time: what is worked out for them is some ten times their size
 PAIRS, COMPARED = 20_000, 1000  # pairs whose signatures, and whose texts, are compared together
 MOST_THREADS = 4
 LIKELY = 0.5  # shared numbers below which a pair is not worth an exact comparison
@@ -45,7 +45,7 @@ def clusters(texts: Iterable[str], number: int, text_at: Callable[[int], str]) -
     The texts are read once, in order, and then here and there by their place, so that nobody must hold them all.
     """
     signatures, has_words = _signatures(iter(texts), number)
-    labels = np.arange(number)
+    labels = np.arange(number, dtype=np.int32)
     for band in range(BANDS):
         first, second = _candidates(signatures, has_words, band)
         unknown = labels[first] != labels[second]
@@ -127,14 +127,17 @@ def _mixed(numbers: np.ndarray) -> np.ndarray:
 
 def _candidates(signatures: np.ndarray, has_words: np.ndarray, band: int) -> tuple[np.ndarray, np.ndarray]:
     """Pairs of texts that agree in a band: each with the first and with its neighbour among those that agree."""
-    places = np.flatnonzero(has_words)
+    places = np.flatnonzero(has_words).astype(np.int32)
     # The band and the number after it as one integer of 64 bits: sorted, neighbours agree as far as possible.
     columns = [(band * ROWS_OF_BAND + offset) % K for offset in range(4)]
     keys = np.zeros(len(places), dtype=np.uint64)
     for column in columns:
-        keys = (keys << np.uint64(16)) | signatures[places, column].astype(np.uint64)
+        keys <<= np.uint64(16)
+        keys |= signatures[places, column]
     order = np.argsort(keys, kind="stable")
-    places, keys = places[order], keys[order] >> np.uint64(16)
+    places, keys = places[order], keys[order]
+    del order  # 8 MB a million texts, as each array here
+    keys >>= np.uint64(16)
     later = np.flatnonzero(keys[1:] == keys[:-1]) + 1
     new = np.ones(len(keys), dtype=bool)
     new[later] = False
@@ -172,6 +175,6 @@ def _merged(labels: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.nda
     _, component = connected_components(coo_array(edges, shape=(len(names), len(names))), directed=False)
     # Names are in order: the first of a component is the least.
     least = names[np.unique(component, return_index=True)[1]]
-    renamed = np.arange(len(labels))
+    renamed = np.arange(len(labels), dtype=labels.dtype)
     renamed[names] = least[component]
     return renamed[labels]

@@ -42,7 +42,7 @@ CASES = {
     "drafts/02_case_study_ads.ipynb": ("mine.csv", ads, {
         'data = dataset("ads")': 'data = pd.read_csv("mine.csv")',
         'ARTICLE, AD, NAME = "article", "ad", "name"': 'ARTICLE, AD, NAME = "body", "slogan", "title"',
-        "HELD_OUT = 60": "HELD_OUT = 12"}),
+        "HELD_OUT, TRAIN = 40, 300": "HELD_OUT, TRAIN = 12, 40"}),
     "notebooks/03_case_study_entities.ipynb": ("mine.csv", entities, {
         'data = dataset("entities")': 'data = pd.read_csv("mine.csv")',
         'TEXT, ENTITIES = "text", "entities"': 'TEXT, ENTITIES = "message", "names"',
@@ -50,7 +50,7 @@ CASES = {
     "drafts/04_case_study_chatbot.ipynb": ("mine.jsonl", conversations, {
         'data = dataset("support")': 'data = pd.read_json("mine.jsonl", lines=True)',
         'ID, TURNS, FACTS = "id", "turns", "facts"': 'ID, TURNS, FACTS = "nr", "talk", "record"',
-        "HELD_OUT, TRAIN = 80, 500": "HELD_OUT, TRAIN = 12, 60"}),
+        "HELD_OUT, TRAIN = 40, 300": "HELD_OUT, TRAIN = 12, 60"}),
 }
 
 
