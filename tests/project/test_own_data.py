@@ -42,7 +42,7 @@ CASES = {
     "drafts/02_case_study_ads.ipynb": ("mine.csv", ads, {
         'data = dataset("ads")': 'data = pd.read_csv("mine.csv")',
         'ARTICLE, AD, NAME = "article", "ad", "name"': 'ARTICLE, AD, NAME = "body", "slogan", "title"',
-        "HELD_OUT, TRAIN = 40, 300": "HELD_OUT, TRAIN = 12, 40"}),
+        "HELD_OUT, TRAIN = 40, 350": "HELD_OUT, TRAIN = 12, 40"}),
     "notebooks/03_case_study_entities.ipynb": ("mine.csv", entities, {
         'data = dataset("entities")': 'data = pd.read_csv("mine.csv")',
         'TEXT, ENTITIES = "text", "entities"': 'TEXT, ENTITIES = "message", "names"',
