@@ -90,7 +90,7 @@ def test_json_is_for_programs_and_writes_only_when_told_to(run, messy):
     assert report["rows_read"] == report["rows_left"] + len(report["dropped"])
     assert {"line": 3, "why": "it is the same as an earlier row"} in report["dropped"]
     assert [Path(name).name for name in report["written"]] == ["tickets_prepared.jsonl"]
-    assert report["next"]["hyperparameters"]["n_epochs"] == 4 and report["tokens"]["per_epoch"] > 50
+    assert report["next"]["hyperparameters"]["n_epochs"] == 25 and report["tokens"]["per_epoch"] > 50
 
 
 def test_a_split_is_written_on_demand_and_is_suggested_for_many_classified_rows(run, messy):
