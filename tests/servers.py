@@ -82,13 +82,16 @@ class ServerProcess:
 def wait_until(condition: Callable[[], object], *, what: str, seconds: float = 60) -> object:
     """The first true value of `condition`, or a failure that says what did not come.
 
-    The longer it takes, the less often it is asked: a question to the server takes time from what is waited for.
+    The longer it takes, the less often it is asked: a question to the server takes time from what is waited for. The seconds
+    are those that were waited here: a machine that stood still meanwhile takes none of them away.
     """
-    began = time.monotonic()
-    while (waited := time.monotonic() - began) < seconds:
+    waited = 0.0
+    while waited < seconds:
         if value := condition():
             return value
-        time.sleep(min(max(0.02, waited / 10), 0.25))
+        pause = min(max(0.02, waited / 10), 0.25)
+        time.sleep(pause)
+        waited += pause
     raise AssertionError(f"waited {seconds} s in vain for {what}")
 
 

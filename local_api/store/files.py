@@ -49,10 +49,8 @@ class Files:
 
     def used(self, sha256: str | None = None) -> set[str]:
         """Hashes that a file, or a job that has not ended, still needs."""
-        query = """
-            select sha256 from files
-            union select training_sha256 from jobs where finished_at is null
-            union select validation_sha256 from jobs where finished_at is null and validation_sha256 is not null"""
-        if sha256 is not None:
-            return {row["sha256"] for row in self.db.rows(f"select sha256 from ({query}) where sha256 = ?", sha256)}
-        return {row["sha256"] for row in self.db.rows(query)}
+        asked, values = ("is not null", []) if sha256 is None else ("= ?", [sha256] * 3)
+        return {row["sha256"] for row in self.db.rows(f"""
+            select sha256 from files where sha256 {asked}
+            union select training_sha256 from jobs where finished_at is null and training_sha256 {asked}
+            union select validation_sha256 from jobs where finished_at is null and validation_sha256 {asked}""", *values)}

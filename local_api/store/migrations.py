@@ -118,6 +118,9 @@ MIGRATIONS: list[str] = [
     alter table jobs add column claimed_step integer;
     alter table models add column bytes integer not null default 0; -- of the adapter's folder
     """,
+    """
+    create index jobs_unfinished on jobs (project) where finished_at is null; -- few, however many jobs there have been
+    """,
 ]
 
 

@@ -44,9 +44,7 @@ class Models:
 
     def used(self, adapter: str | None = None) -> set[str]:
         """Adapters that a model, or a job that has not ended, still needs."""
-        query = """
-            select adapter from models
-            union select start_from from jobs where finished_at is null and start_from is not null"""
-        if adapter is not None:
-            return {row["adapter"] for row in self.db.rows(f"select adapter from ({query}) where adapter = ?", adapter)}
-        return {row["adapter"] for row in self.db.rows(query)}
+        asked, values = ("is not null", []) if adapter is None else ("= ?", [adapter] * 2)
+        return {row["adapter"] for row in self.db.rows(f"""
+            select adapter from models where adapter {asked}
+            union select start_from from jobs where finished_at is null and start_from {asked}""", *values)}

@@ -33,6 +33,14 @@ def database(data_dir: Path) -> Iterator[sqlite3.Connection]:
             yield connection
 
 
+@contextlib.contextmanager
+def in_use(data_dir: Path) -> Iterator[sqlite3.Connection]:
+    """The database of a server that runs: a copy of that may be half of one state and half of the next."""
+    address = f"{(data_dir / 'local_api.sqlite3').as_uri()}?mode=ro"
+    with contextlib.closing(sqlite3.connect(address, uri=True, timeout=60)) as connection:
+        yield connection
+
+
 def faults(data_dir: Path) -> list[str]:
     """All that is wrong, in words; for a server that was stopped in order, after all its jobs."""
     with database(data_dir) as connection:
@@ -107,16 +115,17 @@ def incomplete(job: sqlite3.Row, steps: list[int], messages: list[str]) -> Itera
 
 
 def unfair(connection: sqlite3.Connection) -> Iterator[str]:
-    """Turns that a project had while another one waited: between two of its jobs in a row, each that waits has its turn."""
+    """Three turns that a project had while another one waited. Two are fair: the last of a round, and the first of the next."""
     begun = connection.execute("select id, project, queued_at, started_at from jobs where started_at is not null "
                                "order by started_at").fetchall()
-    last: dict[str, sqlite3.Row] = {}
+    turns: dict[str, list[sqlite3.Row]] = {}
     for job in begun:
-        before = last.get(job["project"])
-        last[job["project"]] = job
-        if before is None:
+        own = turns.setdefault(job["project"], [])
+        own.append(job)
+        if len(own) < 3:
             continue
-        between = {row["project"] for row in begun if before["started_at"] < row["started_at"] < job["started_at"]}
-        waited = {row["project"] for row in begun if row["queued_at"] < before["started_at"] and row["started_at"] > job["started_at"]}
-        yield from (f"{job['project']} had two turns, {before['id']} and {job['id']}, while {other} waited"
+        first = own[-3]
+        between = {row["project"] for row in begun if first["started_at"] < row["started_at"] < job["started_at"]}
+        waited = {row["project"] for row in begun if row["queued_at"] < first["started_at"] and row["started_at"] > job["started_at"]}
+        yield from (f"{job['project']} had three turns, {first['id']} to {job['id']}, while {other} waited"
                     for other in sorted(waited - between - {job["project"]}))

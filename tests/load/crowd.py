@@ -23,12 +23,12 @@ import platformdirs
 import psutil
 
 from benchmarks.report import table
+from local_api.store.jobs import ENDED
 from tests.load.checks import database, faults, unfair
 from tests.load.visitor import LOOK_SECONDS, ROWS, Board, Failed, Visitor
 from tests.servers import ServerProcess
 
-CALL_SECONDS = 120.0
-JOB_SECONDS = 3600.0
+CALL_SECONDS = 600.0  # after which a call has failed
 
 
 def keys_for(path: Path, names: list[str]) -> dict[str, str]:
@@ -59,8 +59,7 @@ async def train(visitor: Visitor, jobs: int) -> None:
         visitor.base = (await visitor.timed("list models", visitor.client.models.list())).data[0].id
         orders = [await visitor.order() for _ in range(jobs)]
         for _, job in orders:
-            deadline = time.monotonic() + JOB_SECONDS
-            while job.finished_at is None and time.monotonic() < deadline:
+            while job.status not in ENDED:
                 await asyncio.sleep(LOOK_SECONDS)
                 job = await visitor.timed("look at a job", visitor.client.fine_tuning.jobs.retrieve(job.id))
             visitor.board.ended[job.status] += 1

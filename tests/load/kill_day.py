@@ -22,7 +22,7 @@ import openai
 import psutil
 
 from benchmarks.report import table
-from tests.load.checks import database, faults, strays, unsound
+from tests.load.checks import database, faults, in_use, strays, unsound
 from tests.load.day import PATIENCE, Day
 from tests.servers import KEY, ServerProcess, wait_until
 
@@ -82,7 +82,7 @@ class Killer:
 
     def has_gone_on(self, trainer: psutil.Process) -> bool:
         """Whether a job has done a step since its training process was last killed: three times without, and it may fail."""
-        with contextlib.suppress(psutil.Error, IndexError), database(self.server.data_dir) as connection:
+        with contextlib.suppress(psutil.Error, IndexError), in_use(self.server.data_dir) as connection:
             job = trainer.cmdline()[-2]
             steps = connection.execute("select count(*) from steps where job_id = ?", (job,)).fetchone()[0]
             before, self.progress[job] = self.progress.get(job, -1), steps
@@ -141,7 +141,7 @@ def live_through(folder: Path, *, kills: int, seed: int, pupils: int) -> tuple[K
 
 
 def unfinished(data_dir: Path) -> int:
-    with database(data_dir) as connection:
+    with in_use(data_dir) as connection:
         return connection.execute("select count(*) from jobs where finished_at is null").fetchone()[0]
 
 

@@ -8,7 +8,9 @@ share: one that two have seen has crossed. Knows the official client alone.
 
 import asyncio
 import dataclasses
+import itertools
 import json
+import math
 import random
 import re
 import time
@@ -74,11 +76,13 @@ class Visitor:
         self.board.crossed += [f"{kind} of {self.number} shows {each}" for each in foreign]
 
     async def visit(self, until: float) -> None:
-        """One round after the other, until the clock says so."""
-        while time.monotonic() < until:
+        """One round whole, and then one after the other, until the clock says so."""
+        for number in itertools.count():
+            if number and time.monotonic() >= until:
+                return
             try:
                 self.base = self.base or (await self.timed("list models", self.client.models.list())).data[0].id
-                await self.round(until)
+                await self.round(until if number else math.inf)
             except Failed:
                 await asyncio.sleep(self.pause)
 

@@ -1,5 +1,6 @@
 """The database: migrations, transactions, threads and processes, paging."""
 
+import re
 import sqlite3
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from local_api.store import ForeignDirectory, Store, migrations
 from local_api.store.db import Database
 from local_api.store.migrations import MIGRATIONS, DatabaseTooNew
+from local_api.store.quotas import Quota, check_jobs
 
 TABLES = {"files", "jobs", "events", "steps", "models", "checkpoints"}
 
@@ -255,3 +257,25 @@ def test_jobs_that_continued_before_their_parents_were_noted_find_them(tmp_path,
                                "values ('ft:1', 'p', 'base', 'a1', 'ftjob-1', 'base', 'model', 1)")
     with closing(Database(tmp_path / "db.sqlite3")) as database:
         assert [row["parent_job"] for row in database.rows("select * from jobs order by seq")] == [None, "ftjob-1", None]
+
+
+def test_no_question_of_a_request_reads_through_all_files_jobs_or_models(store, make_job, make_model):
+    """However many there are: each finds its rows by an index. (At a start, what is unused is looked for once, in all.)"""
+    job, model = make_job("queued", metadata={"course": "colours"}), make_model()
+    asked: list[str] = []
+    store.db.connection.set_trace_callback(asked.append)
+    for ascending in (False, True):
+        store.files.page("default", purpose="fine-tune", limit=5, after=None, ascending=ascending)
+    store.jobs.page("default", metadata={"course": "colours"}, limit=5, after=job["id"])
+    store.jobs.supervised("default"), store.jobs.lineage(job["id"]), store.jobs.ahead(job), store.jobs.next_round("default")
+    store.jobs.to_validate(), store.jobs.running(), store.jobs.unfinished(), store.jobs.claim()
+    store.events.page(job["id"], limit=5, after=None), store.checkpoints.page(job["id"], limit=5, after=None), store.steps.last(job["id"])
+    store.models.all("default"), store.files.used("a"), store.models.used("a")
+    check_jobs(store.db, "default", Quota(unfinished_jobs=100, stored_bytes=10**9))
+    store.models.delete("default", model)
+    store.db.connection.set_trace_callback(None)
+    questions = [sql for sql in dict.fromkeys(asked) if sql.lstrip().startswith(("select", "with", "update", "delete"))]
+    plans = {sql: [step[3] for step in store.db.connection.execute(f"explain query plan {sql}")] for sql in questions}
+    assert len(plans) > 20
+    assert {sql: plan for sql, plan in plans.items()
+            if any(re.match(r"SCAN (files|jobs|models|events|steps|checkpoints)\b(?!.*jobs_unfinished)", step) for step in plan)} == {}
