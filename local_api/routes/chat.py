@@ -4,8 +4,8 @@ from collections.abc import AsyncIterator
 from contextlib import aclosing
 from typing import Any
 
-from fastapi import APIRouter, Depends, Request
-from fastapi.responses import JSONResponse, Response
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
 
 from local_api import __version__
 from local_api.answers import (
@@ -24,7 +24,7 @@ from local_api.context import Context, context, project
 from local_api.conversations import DEFAULT_MAX_TOKENS, MAX_TOP_LOGPROBS, answer_schema, prompt_of, refuse_others, shape_logprobs
 from local_api.engines.protocols import GenerationRequest, Piece
 from local_api.errors import InvalidRequest
-from local_api.sse import stream
+from local_api.sse import Json, stream
 from local_api.store.ids import new_id
 from local_api.wire import CHAT, in_range
 
@@ -32,10 +32,10 @@ router = APIRouter()
 
 
 @router.post("/v1/chat/completions", openapi_extra=CHAT.openapi())
-async def create_chat_completion(request: Request, project: str = Depends(project)) -> Response:
+async def create_chat_completion(request: Request) -> Response:
     here = context(request)
     body = CHAT.read(await request.body())
-    engine_request = parse(here, project, body)
+    engine_request = parse(here, project(request), body)
     requests = variants(engine_request, body.get("n", 1))
     head = {"id": new_id("chatcmpl-"), "created": int(here.clock()), "model": body["model"],
             "system_fingerprint": f"{here.engine.name}-{__version__}"}
@@ -45,8 +45,8 @@ async def create_chat_completion(request: Request, project: str = Depends(projec
     if answers is None:
         return Response(status_code=CLIENT_LEFT)
     used = usage(len(engine_request.prompt), sum(answer.n_tokens for answer in answers))
-    return JSONResponse({**head, "object": "chat.completion", "usage": used,
-                         "choices": [choice(index, answer, bool(body.get("logprobs"))) for index, answer in enumerate(answers)]})
+    return Json({**head, "object": "chat.completion", "usage": used,
+                 "choices": [choice(index, answer, bool(body.get("logprobs"))) for index, answer in enumerate(answers)]})
 
 
 def parse(here: Context, project: str, body: dict[str, Any]) -> GenerationRequest:

@@ -5,11 +5,11 @@ import math
 import struct
 from typing import Any
 
-from fastapi import APIRouter, Depends, Request
-from fastapi.responses import JSONResponse
+from fastapi import APIRouter, Request
 
-from local_api.context import context, project
+from local_api.context import context
 from local_api.errors import InvalidRequest, ModelNotFound
+from local_api.sse import Json
 from local_api.wire import EMBEDDINGS, in_range
 
 router = APIRouter()
@@ -17,7 +17,7 @@ MAX_INPUTS = 2048
 
 
 @router.post("/v1/embeddings", openapi_extra=EMBEDDINGS.openapi())
-async def create_embeddings(request: Request, project: str = Depends(project)) -> JSONResponse:
+async def create_embeddings(request: Request) -> Json:
     here = context(request)
     body = EMBEDDINGS.read(await request.body())
     embedder = here.embedder
@@ -30,8 +30,8 @@ async def create_embeddings(request: Request, project: str = Depends(project)) -
     size = body.get("dimensions", embedder.dimensions)
     data = [{"object": "embedding", "index": index, "embedding": encode(shortened(vector, size))}
             for index, vector in enumerate(vectors)]
-    return JSONResponse({"object": "list", "data": data, "model": embedder.id,
-                         "usage": {"prompt_tokens": n_tokens, "total_tokens": n_tokens}})
+    return Json({"object": "list", "data": data, "model": embedder.id,
+                 "usage": {"prompt_tokens": n_tokens, "total_tokens": n_tokens}})
 
 
 def as_inputs(given: Any) -> list[str | list[int]]:

@@ -3,13 +3,13 @@
 from typing import Any
 
 from fastapi import APIRouter, Depends, Request
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import Response
 
 from local_api import responses as rules
 from local_api.answers import CLIENT_LEFT, answer_all, find_model, unless_left
 from local_api.context import context, project
 from local_api.errors import NotFound
-from local_api.sse import stream
+from local_api.sse import Json, stream
 from local_api.store.ids import new_id
 from local_api.wire import INPUT_TOKENS, RESPONSES
 
@@ -17,17 +17,17 @@ router = APIRouter(prefix="/v1/responses")
 
 
 @router.post("", openapi_extra=RESPONSES.openapi())
-async def create_response(request: Request, project: str = Depends(project)) -> Response:
+async def create_response(request: Request) -> Response:
     here = context(request)
     body = RESPONSES.read(await request.body())
-    engine_request = rules.parse(here, project, body)
+    engine_request = rules.parse(here, project(request), body)
     head = rules.head(here, body)
     if body.get("stream"):
         return await stream(rules.events(here, engine_request, head), named=True)
     answers = await unless_left(request, answer_all(here.generator, [engine_request]))
     if answers is None:
         return Response(status_code=CLIENT_LEFT)
-    return JSONResponse(rules.shape(head, new_id("msg_"), answers[0], len(engine_request.prompt), here.clock()))
+    return Json(rules.shape(head, new_id("msg_"), answers[0], len(engine_request.prompt), here.clock()))
 
 
 @router.post("/input_tokens", openapi_extra=INPUT_TOKENS.openapi())
