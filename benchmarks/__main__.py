@@ -9,7 +9,7 @@ from pathlib import Path
 from benchmarks.report import machine
 
 HERE = Path(__file__).parent
-NAMES = ("training", "serving", "overhead", "cold_start", "preparation")
+NAMES = ("training", "serving", "overhead", "mock_servers", "cold_start", "preparation")
 
 
 def main() -> None:

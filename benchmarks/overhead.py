@@ -75,7 +75,7 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def running(command: list[str], port: int, **options: object) -> Iterator[None]:
+def running(command: list[str], port: int, **options: object) -> Iterator[subprocess.Popen]:
     """A server process, from when its port takes connections to the end of the block."""
     process = subprocess.Popen(command, **options)
     try:
@@ -83,7 +83,7 @@ def running(command: list[str], port: int, **options: object) -> Iterator[None]:
         while socket.socket().connect_ex(("127.0.0.1", port)):
             assert time.monotonic() < deadline and process.poll() is None, f"{command[:4]} did not start"
             time.sleep(0.05)
-        yield
+        yield process
     finally:
         process.terminate()
         process.wait()

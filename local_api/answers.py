@@ -146,18 +146,28 @@ async def order_from(raw: bytes, parse: Callable[[bytes], Result]) -> Result:
 
 async def unless_left(request: Request, work: Coroutine[Any, Any, list[Answer]]) -> list[Answer] | None:
     """The result of `work`; None, with the work given up, if the client hangs up first: an interrupted cell frees its slots."""
-    async def left() -> None:
+    ours, watching, gone = asyncio.current_task(), [], False
+    assert ours is not None
+
+    async def watch() -> None:
+        nonlocal gone
         while (await request.receive())["type"] != "http.disconnect":
             pass
+        gone = True
+        ours.cancel()
 
-    tasks = asyncio.create_task(work), asyncio.create_task(left())
+    # Begins when the work first waits for something: an answer that is there at once is not worth a task.
+    begin = asyncio.get_running_loop().call_soon(lambda: watching.append(asyncio.create_task(watch())))
     try:
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        return tasks[0].result() if tasks[0].done() else None
+        return await work
+    except asyncio.CancelledError:
+        if gone and ours.uncancel() == 0:  # else somebody else wants an end of us
+            return None
+        raise
     finally:
-        for task in tasks:
+        begin.cancel()
+        for task in watching:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def answer_all(generator: Generator, requests: Sequence[GenerationRequest]) -> list[Answer]:

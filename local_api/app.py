@@ -19,8 +19,9 @@ from local_api.engines.protocols import EngineError
 from local_api.errors import ApiError, InvalidRequest, MethodNotAllowed, NotFound, TooLarge, Unavailable
 from local_api.faults import Faults
 from local_api.gate import Gate
+from local_api.lane import Lane, ends
 from local_api.logs import RequestLog
-from local_api.routes import ROUTERS
+from local_api.routes import PARTS, ROUTERS
 from local_api.sse import from_engine
 
 log = logging.getLogger(__name__)
@@ -28,9 +29,11 @@ log = logging.getLogger(__name__)
 
 def create_app(context: Context) -> FastAPI:
     """The ASGI application of one server."""
-    app = FastAPI(title="Local API", version=__version__, docs_url="/docs", redoc_url=None)
+    app = FastAPI(title="Local API", version=__version__, docs_url="/docs", redoc_url=None,
+                  telemetry=dict.fromkeys(("tracing", "metrics", "logs"), False))  # looking for it takes time at each request
     app.state.context = context
     # What is added last is outermost: a request is logged, then let in, and then may meet a fault that was asked for.
+    app.add_middleware(Lane, ends=ends(PARTS), handlers=HANDLERS)
     if context.settings.faults is not None:
         app.add_middleware(Faults, spec=context.settings.faults)
     app.add_middleware(Gate, keys=context.keys, max_bytes=context.settings.max_upload_bytes)
@@ -38,12 +41,8 @@ def create_app(context: Context) -> FastAPI:
         app.add_middleware(RequestLog)
     for router in ROUTERS:
         app.include_router(router)
-    app.add_exception_handler(ApiError, refuse)
-    app.add_exception_handler(HTTPException, refuse_http)
-    app.add_exception_handler(RequestValidationError, refuse_query)
-    app.add_exception_handler(sqlite3.OperationalError, refuse_database)
-    app.add_exception_handler(EngineError, refuse_engine)
-    app.add_exception_handler(Exception, apologise)
+    for kind, handler in {**HANDLERS, Exception: apologise}.items():
+        app.add_exception_handler(kind, handler)
     return app
 
 
@@ -89,3 +88,7 @@ def apologise(request: Request, error: Exception) -> JSONResponse:
     name = getattr(request.state, "request_id", None)
     return refuse(request, ApiError("The server had an error while processing your request. Its log tells more.",
                                     code="internal_error", headers={"x-request-id": name} if name else None))
+
+
+HANDLERS = {ApiError: refuse, HTTPException: refuse_http, RequestValidationError: refuse_query,
+            sqlite3.OperationalError: refuse_database, EngineError: refuse_engine}

@@ -24,10 +24,12 @@ from typing import Any
 
 import uvicorn
 from filelock import FileLock, Timeout
+from uvicorn.loops.auto import auto_loop_factory
 
 from local_api import logs
 from local_api.app import create_app
 from local_api.auth import PROJECT, Keys, key_in
+from local_api.connection import BoundedHead
 from local_api.context import Context
 from local_api.engines import EngineError, load_engine
 from local_api.keys import KeysFile, KeysFileError
@@ -47,8 +49,9 @@ def run(settings: Settings) -> int:
     logs.set_up(settings.log)
     try:
         settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with FileLock(settings.data_dir / "server.lock", timeout=0), bind(settings) as listener:
-            asyncio.run(serve(settings, listener))
+        with (FileLock(settings.data_dir / "server.lock", timeout=0), bind(settings) as listener,
+              asyncio.Runner(loop_factory=auto_loop_factory()) as runner):  # uvloop's loop, where the system has it
+            runner.run(serve(settings, listener))
     except Timeout:
         print(f"A server is already running on {settings.data_dir}: use it, or stop it first.", file=sys.stderr)
         return ALREADY_RUNNING
@@ -92,8 +95,8 @@ async def serve(settings: Settings, listener: socket.socket) -> None:
         clock=time.time, instance=secrets.token_hex(16))
     activity = Activity(create_app(context))
     log_config = None if settings.log == "json" else uvicorn.config.LOGGING_CONFIG
-    server = uvicorn.Server(uvicorn.Config(activity, log_level="warning", access_log=False, lifespan="off", log_config=log_config,
-                                           timeout_graceful_shutdown=3))
+    server = uvicorn.Server(uvicorn.Config(activity, http=BoundedHead, ws="none", log_level="warning", access_log=False,
+                                           lifespan="off", log_config=log_config, timeout_graceful_shutdown=3))
     worker.start()
     # uvicorn ends on these signals and then raises them once more: they must not kill us before we have cleaned up.
     # One that comes before uvicorn listens for it must not be lost either.

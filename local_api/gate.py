@@ -6,16 +6,14 @@ request's state whose it is (`project`), and a name for it that its answer and t
 """
 
 import asyncio
-import secrets
 from typing import Any
 
 from fastapi.responses import JSONResponse
-from starlette.datastructures import MutableHeaders
-from starlette.requests import Request
 
 from local_api.auth import Keys
 from local_api.errors import ApiError, TooLarge, TooSlow
 from local_api.limits import METER, Limiter
+from local_api.store.ids import new_id
 
 ROOM_FOR_FORM = 1024 * 1024  # what a multipart form adds to the file in it
 MAX_BODY_BYTES = 16 * 1024 * 1024  # of all that is no file: it is held in memory and read as JSON
@@ -35,24 +33,23 @@ class Gate:
             await self.app(scope, receive, send)
             return
         state = scope.setdefault("state", {})
-        state["request_id"] = f"req_{secrets.token_hex(16)}"
-        answer_headers = {"x-request-id": state["request_id"]}
+        state["request_id"] = new_id("req_", 32)
         limit = self.max_file if (scope["method"], scope["path"]) == ("POST", "/v1/files") else MAX_BODY_BYTES
-        headers = Request(scope).headers
         try:
-            state["project"] = self.keys.project(headers.get("authorization"))
-            length = headers.get("content-length", "0")
+            state["project"] = self.keys.project(header(scope, b"authorization"))
+            length = header(scope, b"content-length") or "0"
             check(int(length) if length.isdecimal() else 0, limit)
             generates = scope["method"] == "POST" and scope["path"].endswith(GENERATE)
             state["meter"] = meter = self.limiter.admit(state["project"], generates=generates)
         except ApiError as error:
-            refusal_headers = {**answer_headers, **error.headers, "connection": "close"}
+            refusal_headers = {"x-request-id": state["request_id"], **error.headers, "connection": "close"}
             await JSONResponse(error.envelope(), error.status, headers=refusal_headers)(scope, receive, send)
             return
 
         async def told(message: Any) -> None:
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message).update({**answer_headers, **meter.headers()})
+                told_too = {"x-request-id": state["request_id"], **meter.headers()}
+                message["headers"] = [*message["headers"], *((name.encode(), value.encode()) for name, value in told_too.items())]
             await send(message)
 
         METER.set(meter)
@@ -78,6 +75,11 @@ class Gate:
             check(came, limit)
             return message
         return counting
+
+
+def header(scope: dict[str, Any], name: bytes) -> str | None:
+    """The first header of that name."""
+    return next((value.decode("latin-1") for known, value in scope["headers"] if known == name), None)
 
 
 def check(length: int, limit: int) -> None:

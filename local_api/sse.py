@@ -1,5 +1,5 @@
-"""Server-sent events as the hosted API sends them: `data: {json}` lines, the last one `data: [DONE]`; of a response, events with
-their names and no such line.
+"""How answers leave: whole, as JSON, or as server-sent events as the hosted API sends them: `data: {json}` lines, the last one
+`data: [DONE]`; of a response, events with their names and no such line.
 """
 
 import json
@@ -8,12 +8,22 @@ from collections.abc import AsyncIterator
 from contextlib import aclosing
 from typing import Any
 
-from fastapi.responses import StreamingResponse
+import orjson
+from fastapi.responses import Response, StreamingResponse
 
 from local_api.engines.protocols import AdapterError, EngineError, Stopped
 from local_api.errors import ApiError, InvalidRequest, Unavailable
 
 log = logging.getLogger(__name__)
+
+
+class Json(Response):
+    """An answer in one piece."""
+
+    media_type = "application/json"
+
+    def render(self, content: Any) -> bytes:
+        return orjson.dumps(content)
 
 
 def from_engine(error: Exception) -> ApiError:

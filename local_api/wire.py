@@ -88,7 +88,8 @@ def read_json(raw: bytes) -> dict[str, Any]:
     """The body as a dictionary, or InvalidRequest."""
     try:
         value = json.loads(raw)
-        json.dumps(value, ensure_ascii=False).encode()  # half a surrogate pair would fail much later
+        if not raw.isascii() or b"\\" in raw:  # may hold half a surrogate pair, which would fail much later
+            json.dumps(value, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:
         raise InvalidRequest("We could not parse the JSON body of your request: the body must be a JSON object in UTF-8 "
                              f"({type(error).__name__}).") from None

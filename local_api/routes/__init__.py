@@ -17,7 +17,9 @@ from local_api.routes import (
 )
 from local_api.routes.query import known_query
 
+PARTS = [module.router for module in (health, models, files, fine_tuning, fine_tunes, completions, engines, chat, responses,
+                                      embeddings, absent)]
 everything = APIRouter(dependencies=[Depends(known_query)])
-for module in (health, models, files, fine_tuning, fine_tunes, completions, engines, chat, responses, embeddings, absent):
-    everything.include_router(module.router)
+for part in PARTS:
+    everything.include_router(part)
 ROUTERS = [everything]

@@ -5,8 +5,8 @@ from contextlib import aclosing
 from functools import partial
 from typing import Any
 
-from fastapi import APIRouter, Depends, Request
-from fastapi.responses import JSONResponse, Response
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
 
 from local_api import __version__
 from local_api.answers import (
@@ -26,7 +26,7 @@ from local_api.context import Context, context, project
 from local_api.conversations import DEFAULT_MAX_TOKENS, MAX_TOP_LOGPROBS, answer_schema, prompt_of, refuse_others, shape_logprobs
 from local_api.engines.protocols import GenerationRequest, Piece
 from local_api.errors import InvalidRequest
-from local_api.sse import stream
+from local_api.sse import Json, stream
 from local_api.store.ids import new_id
 from local_api.wire import CHAT, in_range
 
@@ -34,9 +34,9 @@ router = APIRouter()
 
 
 @router.post("/v1/chat/completions", openapi_extra=CHAT.openapi())
-async def create_chat_completion(request: Request, project: str = Depends(project)) -> Response:
+async def create_chat_completion(request: Request) -> Response:
     here = context(request)
-    body, engine_request = await order_from(await request.body(), partial(read, here, project))
+    body, engine_request = await order_from(await request.body(), partial(read, here, project(request)))
     requests = variants(engine_request, body.get("n", 1))
     head = {"id": new_id("chatcmpl-"), "created": int(here.clock()), "model": body["model"],
             "system_fingerprint": f"{here.engine.name}-{__version__}"}
@@ -46,8 +46,8 @@ async def create_chat_completion(request: Request, project: str = Depends(projec
     if answers is None:
         return Response(status_code=CLIENT_LEFT)
     used = usage(len(engine_request.prompt), sum(answer.n_tokens for answer in answers))
-    return JSONResponse({**head, "object": "chat.completion", "usage": used,
-                         "choices": [choice(index, answer, bool(body.get("logprobs"))) for index, answer in enumerate(answers)]})
+    return Json({**head, "object": "chat.completion", "usage": used,
+                 "choices": [choice(index, answer, bool(body.get("logprobs"))) for index, answer in enumerate(answers)]})
 
 
 def read(here: Context, project: str, raw: bytes) -> tuple[dict[str, Any], GenerationRequest]:

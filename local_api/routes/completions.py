@@ -5,8 +5,8 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
 
-from fastapi import APIRouter, Depends, Request
-from fastapi.responses import JSONResponse, Response
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
 
 from local_api import __version__
 from local_api.answers import (
@@ -26,7 +26,7 @@ from local_api.answers import (
 from local_api.context import Context, context, project
 from local_api.engines.protocols import GenerationRequest, TokenLogprob
 from local_api.errors import InvalidRequest, UnsupportedParameter
-from local_api.sse import stream
+from local_api.sse import Json, stream
 from local_api.store.ids import new_id
 from local_api.wire import COMPLETIONS, in_range
 
@@ -51,8 +51,8 @@ class Order:
 
 
 @router.post("/v1/completions", openapi_extra=COMPLETIONS.openapi())
-async def create_completion(request: Request, project: str = Depends(project)) -> Response:
-    return await complete(request, project, COMPLETIONS.read)
+async def create_completion(request: Request) -> Response:
+    return await complete(request, project(request), COMPLETIONS.read)
 
 
 async def complete(request: Request, project: str, read: Callable[[bytes], dict[str, Any]]) -> Response:
@@ -67,7 +67,7 @@ async def complete(request: Request, project: str, read: Callable[[bytes], dict[
     if answers is None:
         return Response(status_code=CLIENT_LEFT)
     used = usage(order.prompt_tokens, sum(answer.n_tokens for answer in answers))
-    return JSONResponse({**head, "choices": choices(order, answers), "usage": used})
+    return Json({**head, "choices": choices(order, answers), "usage": used})
 
 
 def parse(here: Context, project: str, body: dict[str, Any]) -> tuple[dict[str, Any], Order]:

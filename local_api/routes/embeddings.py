@@ -5,12 +5,12 @@ import math
 import struct
 from typing import Any
 
-from fastapi import APIRouter, Depends, Request
-from fastapi.responses import JSONResponse
+from fastapi import APIRouter, Request
 
 from local_api.answers import order_from
-from local_api.context import Context, context, project
+from local_api.context import Context, context
 from local_api.errors import InvalidRequest, ModelNotFound
+from local_api.sse import Json
 from local_api.wire import EMBEDDINGS, in_range
 
 router = APIRouter()
@@ -18,7 +18,7 @@ MAX_INPUTS = 2048
 
 
 @router.post("/v1/embeddings", openapi_extra=EMBEDDINGS.openapi())
-async def create_embeddings(request: Request, project: str = Depends(project)) -> JSONResponse:
+async def create_embeddings(request: Request) -> Json:
     here = context(request)
     body, texts = await order_from(await request.body(), lambda raw: parse(here, raw))
     embedder = here.embedder
@@ -27,8 +27,8 @@ async def create_embeddings(request: Request, project: str = Depends(project)) -
     size = body.get("dimensions", embedder.dimensions)
     data = [{"object": "embedding", "index": index, "embedding": encode(shortened(vector, size))}
             for index, vector in enumerate(vectors)]
-    return JSONResponse({"object": "list", "data": data, "model": embedder.id,
-                         "usage": {"prompt_tokens": n_tokens, "total_tokens": n_tokens}})
+    return Json({"object": "list", "data": data, "model": embedder.id,
+                 "usage": {"prompt_tokens": n_tokens, "total_tokens": n_tokens}})
 
 
 def parse(here: Context, raw: bytes) -> tuple[dict[str, Any], list[str]]:

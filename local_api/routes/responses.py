@@ -4,14 +4,14 @@ from functools import partial
 from typing import Any
 
 from fastapi import APIRouter, Depends, Request
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import Response
 
 from local_api import responses as rules
 from local_api.answers import CLIENT_LEFT, answer_all, find_model, order_from, unless_left
 from local_api.context import Context, context, project
 from local_api.engines.protocols import GenerationRequest
 from local_api.errors import NotFound
-from local_api.sse import stream
+from local_api.sse import Json, stream
 from local_api.store.ids import new_id
 from local_api.wire import INPUT_TOKENS, RESPONSES
 
@@ -19,16 +19,16 @@ router = APIRouter(prefix="/v1/responses")
 
 
 @router.post("", openapi_extra=RESPONSES.openapi())
-async def create_response(request: Request, project: str = Depends(project)) -> Response:
+async def create_response(request: Request) -> Response:
     here = context(request)
-    body, engine_request = await order_from(await request.body(), partial(read, here, project))
+    body, engine_request = await order_from(await request.body(), partial(read, here, project(request)))
     head = rules.head(here, body)
     if body.get("stream"):
         return await stream(rules.events(here, engine_request, head), named=True)
     answers = await unless_left(request, answer_all(here.generator, [engine_request]))
     if answers is None:
         return Response(status_code=CLIENT_LEFT)
-    return JSONResponse(rules.shape(head, new_id("msg_"), answers[0], len(engine_request.prompt), here.clock()))
+    return Json(rules.shape(head, new_id("msg_"), answers[0], len(engine_request.prompt), here.clock()))
 
 
 def read(here: Context, project: str, raw: bytes) -> tuple[dict[str, Any], GenerationRequest]:

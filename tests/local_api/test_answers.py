@@ -179,3 +179,42 @@ def test_long_prompts_are_tokenised_in_a_thread(here, engine, monkeypatch, path,
     assert {answer.status_code for answer in answers_given} <= {400, 200}, "100 tokens are too many for this model, where it answers"
     short, long = threads
     assert short is threading.main_thread() and long is not short
+
+
+class Leaving:
+    """A request whose client leaves when told to."""
+
+    def __init__(self):
+        self.left = asyncio.Event()
+
+    async def receive(self):
+        await self.left.wait()
+        return {"type": "http.disconnect"}
+
+
+def test_work_is_given_up_once_its_client_has_left_and_ends_otherwise():
+    async def run():
+        leaving, ended = Leaving(), []
+
+        async def work(seconds):
+            try:
+                await asyncio.sleep(seconds)
+            except asyncio.CancelledError:
+                ended.append("given up")
+                raise
+            return [answers.Answer("done")]
+
+        at_once, later = await answers.unless_left(leaving, work(0)), await answers.unless_left(leaving, work(0.01))
+        asyncio.get_running_loop().call_later(0.01, leaving.left.set)
+        return at_once[0].text, later[0].text, await answers.unless_left(leaving, work(60)), ended, len(asyncio.all_tasks())
+
+    assert asyncio.run(run()) == ("done", "done", None, ["given up"], 1)
+
+
+def test_work_that_is_cancelled_from_outside_is_not_taken_for_a_client_that_left():
+    async def run():
+        async with asyncio.timeout(0.01):
+            await answers.unless_left(Leaving(), asyncio.sleep(60))
+
+    with pytest.raises(TimeoutError):
+        asyncio.run(run())

@@ -9,6 +9,7 @@ Knows no temperature, stop sequences or requests.
 """
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
@@ -54,20 +55,23 @@ class Fixed:
     """A text told token by token. With `floor` 0 nothing else can be drawn, as where a grammar allows one text alone."""
 
     def __init__(self, tokens: Sequence[int], *, floor: float = BASE_FLOOR) -> None:
-        self.ids = np.array(sorted({*tokens, END_OF_TEXT}), dtype=np.int64)
-        self._plan = [*tokens, END_OF_TEXT]
+        self.plan = [*tokens, END_OF_TEXT]
         self._floor = floor
         self._position = 0
+
+    @cached_property
+    def ids(self) -> np.ndarray:
+        return np.array(sorted(set(self.plan)), dtype=np.int64)
 
     def probabilities(self) -> tuple[np.ndarray, float]:
         p = np.full(len(self.ids), self._floor)
         if self._floor:
             p[np.searchsorted(self.ids, END_OF_TEXT)] = BASE_END
-        planned = np.searchsorted(self.ids, self._plan[self._position])
+        planned = np.searchsorted(self.ids, self.plan[self._position])
         p[planned] = 0.0
         p[planned] = 1.0 - p.sum()
         return p, self._floor
 
     def take(self, token: int) -> None:
-        if token == self._plan[self._position]:
-            self._position = min(self._position + 1, len(self._plan) - 1)
+        if token == self.plan[self._position]:
+            self._position = min(self._position + 1, len(self.plan) - 1)

@@ -60,6 +60,14 @@ def test_the_base_model_says_honestly_that_it_is_none(ask) -> None:
     assert text_of(ask("Anything else", temperature=2.0, seed=5)) == piece.text
 
 
+@pytest.mark.parametrize("schema", [None, {"const": "café ☕ <|endoftext|> and more"}])
+@pytest.mark.parametrize("max_tokens", [1, 5, 6, 7, 8, 100])
+def test_a_fixed_answer_told_at_once_is_the_one_told_token_by_token(schema, max_tokens: int, ask) -> None:
+    options = {"max_tokens": max_tokens, "json_schema": schema}
+    (whole,), (slow,) = ask("Hello", **options), ask("Hello", **options, stop=["never met"])
+    assert (whole.text, whole.n_tokens, whole.finish_reason) == (slow.text, slow.n_tokens, slow.finish_reason)
+
+
 def test_max_tokens_cuts_and_says_so(ask, story: Path) -> None:
     (piece,) = ask("Tell me a story", story, max_tokens=4)
     assert piece.text == load_tokenizer().decode(ids(STORY)[:4])
