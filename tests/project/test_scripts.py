@@ -115,13 +115,15 @@ def test_a_failing_cell_is_told_with_its_code_and_its_error(tmp_path: Path) -> N
     assert failure is not None and "x / 0" in failure and "ZeroDivisionError" in failure
 
 
-def test_a_failed_run_ends_with_status_1_and_leaves_the_notebook_as_it_was(root: Path, tmp_path: Path) -> None:
+def test_a_failed_run_ends_with_status_1_and_leaves_the_notebook_as_it_was(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "00_bad.ipynb"
     nbformat.write(new_notebook(cells=[new_code_cell("1 / 0")]), path)
     before = path.read_bytes()
-    run = subprocess.run([sys.executable, root / "scripts" / "run_notebook.py", "--in-place", "--engine", "mock", path],
-                         capture_output=True, text=True, check=False)
-    assert run.returncode == 1 and "00_bad.ipynb failed" in run.stderr and "ZeroDivisionError" in run.stderr
+    monkeypatch.setattr(sys, "argv", ["run_notebook.py", "--in-place", "--engine", "mock", str(path)])
+    assert run_notebook.main() == 1
+    told = capsys.readouterr().err
+    assert "00_bad.ipynb failed" in told and "ZeroDivisionError" in told
     assert path.read_bytes() == before
 
 
