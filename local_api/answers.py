@@ -144,7 +144,7 @@ async def order_from(raw: bytes, parse: Callable[[bytes], Result]) -> Result:
     return await run_in_threadpool(parse, raw) if len(raw) > LONG_BODY else parse(raw)
 
 
-async def unless_left(request: Request, work: Coroutine[Any, Any, list[Answer]]) -> list[Answer] | None:
+async def unless_left(request: Request, work: Coroutine[Any, Any, Result]) -> Result | None:
     """The result of `work`; None, with the work given up, if the client hangs up first: an interrupted cell frees its slots."""
     ours, watching, gone = asyncio.current_task(), [], False
     assert ours is not None
@@ -172,11 +172,21 @@ async def unless_left(request: Request, work: Coroutine[Any, Any, list[Answer]])
 
 async def answer_all(generator: Generator, requests: Sequence[GenerationRequest]) -> list[Answer]:
     """Every answer, in order; if one fails, the others are given up."""
-    if len(requests) == 1:
-        return [await answer(generator, requests[0])]
+    return await together([answer(generator, request) for request in requests])
+
+
+async def score_all(generator: Generator, requests: Sequence[GenerationRequest]) -> list[list[TokenLogprob]]:
+    """For each request how likely its prompt is, in order; if one fails, the others are given up."""
+    return await together([generator.score(request) for request in requests])
+
+
+async def together(work: Sequence[Coroutine[Any, Any, Result]]) -> list[Result]:
+    """The results, in order; if one fails, the others are given up. A single one needs no task."""
+    if len(work) == 1:
+        return [await work[0]]
     try:
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(answer(generator, request)) for request in requests]
+            tasks = [group.create_task(each) for each in work]
     except* Exception as failures:
         raise failures.exceptions[0] from None
     return [task.result() for task in tasks]

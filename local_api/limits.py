@@ -17,7 +17,7 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
-from local_api.engines.protocols import Embedder, GenerationRequest, Generator, Piece
+from local_api.engines.protocols import Embedder, GenerationRequest, Generator, Piece, TokenLogprob
 from local_api.errors import RateLimited
 from local_api.store.quotas import Quota
 
@@ -143,6 +143,10 @@ class MeteredGenerator:
             async for piece in pieces:
                 meter.tokens(piece.n_tokens)
                 yield piece
+
+    async def score(self, request: GenerationRequest) -> list[TokenLogprob]:
+        (METER.get() or Meter({})).prompt(request.prompt)
+        return await self.generator.score(request)
 
     async def warm(self, adapter: Path | None = None) -> None:
         await self.generator.warm(adapter)

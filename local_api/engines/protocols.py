@@ -224,6 +224,11 @@ class Generator(Protocol):
         """Yield the answer. Closing the iterator frees the slot. Raises AdapterError for an adapter that cannot be served."""
         ...
 
+    async def score(self, request: GenerationRequest) -> list[TokenLogprob]:
+        """How likely the model finds the prompt itself: its tokens, each with its log-probability given those before it;
+        that of the first is NaN. Of the request it looks at prompt, models and `top_logprobs` alone."""
+        ...
+
     async def warm(self, adapter: Path | None = None) -> None:
         """Load what the next request needs, so that it does not wait."""
         ...

@@ -1,5 +1,7 @@
 """`/v1/completions`: text in, text out; plain and streamed."""
 
+import codecs
+import math
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -19,13 +21,14 @@ from local_api.answers import (
     pieces_of_all,
     room_for,
     sampling,
+    score_all,
     unless_left,
     usage,
     variants,
 )
 from local_api.context import Context, context, project
-from local_api.engines.protocols import GenerationRequest, TokenLogprob
-from local_api.errors import InvalidRequest, UnsupportedParameter
+from local_api.engines.protocols import GenerationRequest, Generator, TokenLogprob
+from local_api.errors import InvalidRequest
 from local_api.sse import Json, stream
 from local_api.store.ids import new_id
 from local_api.wire import COMPLETIONS, in_range
@@ -43,6 +46,7 @@ class Order:
     target: Target
     texts: list[str]  # of the prompts
     requests: list[GenerationRequest]
+    scored: list[GenerationRequest]  # one for each prompt whose own log-probabilities are told
     prompt_tokens: int
     n: int
     best_of: int
@@ -63,11 +67,17 @@ async def complete(request: Request, project: str, read: Callable[[bytes], dict[
             "system_fingerprint": f"{here.engine.name}-{__version__}"}
     if body.get("stream"):
         return await stream(chunks(here, order, head, body.get("stream_options") or {}))
-    answers = await unless_left(request, answer_all(here.generator, order.requests))
-    if answers is None:
+    made = await unless_left(request, carry_out(here.generator, order))
+    if made is None:
         return Response(status_code=CLIENT_LEFT)
+    answers, prompts = made
     used = usage(order.prompt_tokens, sum(answer.n_tokens for answer in answers))
-    return Json({**head, "choices": choices(order, answers), "usage": used})
+    return Json({**head, "choices": choices(order, answers, prompts), "usage": used})
+
+
+async def carry_out(generator: Generator, order: Order) -> tuple[list[Answer], list[list[TokenLogprob]]]:
+    """The answers, and how likely the prompts are where that is asked for."""
+    return await answer_all(generator, order.requests), await score_all(generator, order.scored)
 
 
 def parse(here: Context, project: str, body: dict[str, Any]) -> tuple[dict[str, Any], Order]:
@@ -93,7 +103,8 @@ def parse(here: Context, project: str, body: dict[str, Any]) -> tuple[dict[str, 
             max_tokens=room_for(target, ids, body.get("max_tokens"), default=DEFAULT_MAX_TOKENS),
             top_logprobs=0 if logprobs is None and best_of > n else logprobs)
         requests += variants(request, best_of)
-    return body, Order(target, texts, requests, sum(map(len, prompts)), n, best_of, bool(body.get("echo")), logprobs)
+    scored = requests[::best_of] if body.get("echo") and logprobs is not None else []
+    return body, Order(target, texts, requests, scored, sum(map(len, prompts)), n, best_of, bool(body.get("echo")), logprobs)
 
 
 def check(body: dict[str, Any], n: int, best_of: int) -> None:
@@ -103,9 +114,6 @@ def check(body: dict[str, Any], n: int, best_of: int) -> None:
         raise InvalidRequest(f"best_of must be at least n, which is {n}; met {best_of}.", param="best_of")
     if best_of > n and body.get("stream"):
         raise InvalidRequest("Results of best_of cannot be streamed: leave out best_of or stream.", param="best_of")
-    if body.get("echo") and body.get("logprobs") is not None:
-        raise UnsupportedParameter("echo together with logprobs is not supported by the local API: the prompt's own "
-                                   "logprobs are not computed. Leave out one of the two.", param="echo")
 
 
 def check_number(n_prompts: int, n: int, best_of: int) -> None:
@@ -126,8 +134,8 @@ def as_prompts(prompt: Any) -> list[str | list[int]]:
     return prompt
 
 
-def choices(order: Order, answers: list[Answer]) -> list[dict[str, Any]]:
-    """The best `n` of each prompt's answers, in the wire's shape."""
+def choices(order: Order, answers: list[Answer], prompts: list[list[TokenLogprob]]) -> list[dict[str, Any]]:
+    """The best `n` of each prompt's answers, in the wire's shape. `prompts`: the tokens of each, if they are told."""
     result = []
     for number, text in enumerate(order.texts):
         candidates = answers[number * order.best_of:(number + 1) * order.best_of]
@@ -135,22 +143,31 @@ def choices(order: Order, answers: list[Answer]) -> list[dict[str, Any]]:
             candidates = sorted(candidates, key=lambda answer: -answer.mean_logprob)[:order.n]
         for answer in candidates:
             start = text if order.echo else ""
+            before = prompts[number] if prompts and text else []  # an empty prompt's one token is no part of the text
+            told = shape_logprobs([*before, *answer.tokens], order.logprobs, 0 if before else len(start))
             result.append({"index": len(result), "text": start + answer.text, "finish_reason": answer.finish_reason,
-                           "logprobs": shape_logprobs(answer.tokens, order.logprobs, len(start))})
+                           "logprobs": told})
     return result
 
 
 def shape_logprobs(tokens: list[TokenLogprob], asked: int | None, offset: int) -> dict[str, Any] | None:
-    """Four parallel lists, as this endpoint has them. `offset`: characters of the text before the first token."""
+    """Four parallel lists, as this endpoint has them. `offset`: characters of the text before the first token. A token that
+    begins within a character begins where that does."""
     if asked is None:
         return None
-    offsets = []
+    decoder, offsets = codecs.getincrementaldecoder("utf-8")("replace"), []
     for token in tokens:
         offsets.append(offset)
-        offset += len(token.token)
-    top = [{name_of(text, raw): logprob for text, raw, logprob in token.top} for token in tokens] if asked else None
+        offset += len(decoder.decode(token.bytes))
+    top = [{name_of(text, raw): logprob for text, raw, logprob in token.top} if known(token) else None for token in tokens]
     return {"tokens": [name_of(token.token, token.bytes) for token in tokens], "text_offset": offsets,
-            "token_logprobs": [token.logprob for token in tokens], "top_logprobs": top}
+            "token_logprobs": [token.logprob if known(token) else None for token in tokens],
+            "top_logprobs": top if asked else None}
+
+
+def known(token: TokenLogprob) -> bool:
+    """Whether there is anything to tell of it: there is not of the first token of a prompt."""
+    return not math.isnan(token.logprob)
 
 
 def name_of(text: str, raw: bytes) -> str:
@@ -167,9 +184,12 @@ async def chunks(here: Context, order: Order, head: dict[str, Any], options: dic
     written = [0] * len(order.requests)
     n_tokens = 0
     if order.echo:
+        prompts = await score_all(here.generator, order.scored)
         for index in range(len(order.requests)):
-            written[index] = len(text := order.texts[index // order.n])
-            yield {**head, **usage_field, "choices": [{"index": index, "text": text, "logprobs": None, "finish_reason": None}]}
+            number = index // order.n
+            written[index] = len(text := order.texts[number])
+            told = shape_logprobs(prompts[number], order.logprobs, 0) if prompts and text else None
+            yield {**head, **usage_field, "choices": [{"index": index, "text": text, "logprobs": told, "finish_reason": None}]}
     async with aclosing(pieces_of_all(here.generator, order.requests)) as pieces:  # a client that leaves frees its slots at once
         async for index, piece in pieces:
             n_tokens += piece.n_tokens

@@ -48,6 +48,29 @@ def test_echo_repeats_the_prompt(ask):
     assert ask(echo=True, max_tokens=0).choices[0].text == PROMPT
 
 
+def test_echo_with_logprobs_tells_how_likely_the_prompt_is(ask):
+    whole = ask(echo=True, logprobs=2, max_tokens=1, stop=None).choices[0]
+    told, own = whole.logprobs, ask(logprobs=2, max_tokens=1, stop=None).choices[0].logprobs
+    assert "".join(told.tokens) == whole.text == PROMPT + " red"
+    assert [whole.text[at:].startswith(token) for at, token in zip(told.text_offset, told.tokens, strict=True)] == [True] * len(told.tokens)
+    assert told.token_logprobs[0] is None and told.top_logprobs[0] is None
+    assert all(logprob <= 0 for logprob in told.token_logprobs[1:])
+    assert told.token_logprobs[-1] == pytest.approx(own.token_logprobs[0], abs=0.02) and told.tokens[-1:] == own.tokens
+
+
+def test_the_same_is_told_of_several_prompts_without_an_answer_and_in_a_stream(ask):
+    prompts = [PROMPT, "jeans 😀 number 2", ""]
+    whole = ask(prompt=prompts, echo=True, logprobs=0, max_tokens=0).choices
+    assert [choice.text for choice in whole] == prompts and whole[2].logprobs.tokens == []
+    assert [token for token in whole[1].logprobs.tokens if token.startswith("bytes:")]
+    assert {len(choice.logprobs.tokens) - len(choice.logprobs.token_logprobs) for choice in whole} == {0}
+    chunks = [chunk.choices[0] for chunk in ask(prompt=prompts[:2], echo=True, logprobs=0, max_tokens=0, stream=True)]
+    streamed = {choice.index: choice.logprobs for choice in chunks if choice.logprobs}
+    for index in (0, 1):
+        assert streamed[index].tokens == whole[index].logprobs.tokens
+        assert streamed[index].token_logprobs[1:] == pytest.approx(whole[index].logprobs.token_logprobs[1:], abs=0.02)
+
+
 def test_token_ids_are_a_prompt_too(ask, client, job):
     with pytest.raises(openai.BadRequestError, match="prompt"):
         ask(prompt=[])

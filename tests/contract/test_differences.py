@@ -55,7 +55,6 @@ REFUSED = {
                          (lambda client, base: client.fine_tuning.jobs.list(extra_query={"status": "running"}), "status"),
                          (lambda client, base: client.models.list(extra_query={"limit": 1}), "limit")],
     "more than 2,048 answers": [(complete(prompt=["Hello"] * 17, n=128), "prompt")],
-    "`echo` together": [(complete(echo=True, logprobs=1), "echo")],
 }
 TAKEN = {
     "values that ask": [

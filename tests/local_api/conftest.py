@@ -5,6 +5,7 @@
 
 import io
 import json
+import math
 import shutil
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
@@ -16,7 +17,7 @@ import pytest
 
 from local_api.auth import Keys
 from local_api.context import Context
-from local_api.engines.protocols import BaseModel, GenerationRequest, Piece
+from local_api.engines.protocols import BaseModel, GenerationRequest, Piece, TokenLogprob
 from local_api.settings import Settings
 from local_api.store import Store
 
@@ -72,6 +73,11 @@ class ScriptedGenerator:
                     await step()
         finally:
             self.closed.append(tuple(request.prompt))
+
+
+    async def score(self, request: GenerationRequest) -> list[TokenLogprob]:
+        return [TokenLogprob(token, f"<{token}>", b"", math.nan if not place else -float(token))
+                for place, token in enumerate(request.prompt)]
 
 
 class FakeEngine:

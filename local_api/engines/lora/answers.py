@@ -73,7 +73,7 @@ class Assembler:
         stands for the whole character, with its own log-probability.
         """
         if self._top is not None and reported is not None:
-            self._waiting.append((self._generated, self._token(reported, text)))
+            self._waiting.append((self._generated, told(reported, text.encode(), self._token_bytes, self._top)))
         self._generated += len(text.encode())
         return self._piece(self._filter.add(text), n_tokens)
 
@@ -95,11 +95,10 @@ class Assembler:
         new, self._counted = n_tokens - self._counted, n_tokens
         return Piece(text, tuple(tokens), new, reason)
 
-    def _token(self, entry: Mapping[str, Any], text: str) -> TokenLogprob:
-        """A token that shows nothing (the end of an answer) is told by its name."""
-        top = []
-        for other in entry["top_logprobs"][: self._top]:
-            raw = self._token_bytes(other["id"])
-            top.append((raw.decode(errors="replace"), raw, other["logprob"]))
-        name = text or self._token_bytes(entry["id"]).decode(errors="replace")
-        return TokenLogprob(entry["id"], name, text.encode(), entry["logprob"], tuple(top))
+
+def told(entry: Mapping[str, Any], shown: bytes, token_bytes: Callable[[int], bytes], top: int) -> TokenLogprob:
+    """llama.cpp's entry about a token, which adds the bytes `shown` to the text; one that adds none is told by its name."""
+    others = [(token_bytes(other["id"]), other["logprob"]) for other in entry["top_logprobs"][:top]]
+    name = (shown or token_bytes(entry["id"])).decode(errors="replace")
+    return TokenLogprob(entry["id"], name, shown, entry["logprob"],
+                        tuple((raw.decode(errors="replace"), raw, logprob) for raw, logprob in others))

@@ -1,7 +1,7 @@
 """Answers requests with llama.cpp, many at once, each with its own adapter.
 
 It knows asyncio and the protocols; `llama` knows the library, `pool` which adapters are loaded, `sampling` the options,
-and `answers` how text and log-probabilities are put together.
+`answers` how text and log-probabilities are put together, `scoring` how likely a given text is.
 
     async for piece in LlamaGenerator(files, tokenizer).generate(request): ...
 
@@ -20,6 +20,7 @@ import threading
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +33,9 @@ from local_api.engines.lora.bridge import Bridge, Collected
 from local_api.engines.lora.llama import Llama
 from local_api.engines.lora.pool import Pool
 from local_api.engines.lora.sampling import options, penalises
+from local_api.engines.lora.scoring import score
 from local_api.engines.lora.tokenizer import LoraTokenizer
-from local_api.engines.protocols import EngineError, GenerationRequest, Piece, Stopped
+from local_api.engines.protocols import EngineError, GenerationRequest, Piece, Stopped, TokenLogprob
 
 SLOTS = 8  # answered together
 Emit = Callable[[Piece], None]
@@ -71,8 +73,7 @@ class LlamaGenerator:
 
     async def generate(self, request: GenerationRequest) -> AsyncIterator[Piece]:
         """One piece where `stream` is off; else pieces as they come."""
-        if self._closed.is_set():
-            raise Stopped("the generator is closed")
+        self._check_open()
         prompt = list(request.prompt) or [self._tokenizer.start_id]
         if len(prompt) + request.max_tokens > self._context:
             raise EngineError(
@@ -92,6 +93,26 @@ class LlamaGenerator:
             bridge.watch(asyncio.get_running_loop().run_in_executor(self._threads, self._run, task))
             async for piece in bridge:
                 yield piece
+
+    async def score(self, request: GenerationRequest) -> list[TokenLogprob]:
+        self._check_open()
+        if len(request.prompt) > self._context:
+            raise EngineError(f"the prompt's {len(request.prompt)} tokens are more than this model reads: {self._context}")
+        adapter = file_of(request.adapter) if request.adapter is not None else None
+        llama, left = await self._pool.server(adapter), threading.Event()
+        told = partial(score, partial(llama.complete, adapter=adapter), request.prompt, self._tokenizer,
+                       top=request.top_logprobs or 0, unwanted=lambda: left.is_set() or self._closed.is_set())
+        del llama  # an idle generator must not keep a replaced server alive
+        try:
+            result = await asyncio.get_running_loop().run_in_executor(self._threads, told)
+        finally:
+            left.set()
+        self._check_open()
+        return result
+
+    def _check_open(self) -> None:
+        if self._closed.is_set():
+            raise Stopped("the generator is closed")
 
     async def warm(self, adapter: Path | None = None) -> None:
         await self._pool.server(file_of(adapter) if adapter is not None else None)

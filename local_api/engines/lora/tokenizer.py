@@ -59,9 +59,13 @@ class LoraTokenizer:
     def token_bytes(self, token: int) -> bytes:
         """What a token adds to the text: perhaps a part of a character only. Nothing for ids that the tokenizer lacks."""
         written = self.fast.id_to_token(token) or ""
-        if token in self._added:
+        if self.is_special(token):
             return written.encode()
         return bytes(_BYTES[character] for character in written)
+
+    def is_special(self, token: int) -> bool:
+        """Whether it is a mark of the model's own, such as the end of an answer, and no part of ordinary text."""
+        return token in self._added
 
     def encode(self, text: str) -> list[int]:
         return self.fast.encode(text, add_special_tokens=False).ids

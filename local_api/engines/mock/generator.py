@@ -20,6 +20,7 @@ from local_api.engines.mock.answer import Answer
 from local_api.engines.mock.model import Model
 from local_api.engines.mock.sampling import Sampler
 from local_api.engines.mock.schema import smallest_json
+from local_api.engines.mock.scoring import score
 from local_api.engines.mock.sources import Fixed, Learned, Source
 from local_api.engines.mock.tokenizer import ENDS, MockTokenizer, load_tokenizer
 from local_api.engines.protocols import EngineError, GenerationRequest, Piece, Stopped, TokenLogprob
@@ -51,9 +52,7 @@ class MockGenerator:
         self._models.clear()
 
     async def generate(self, request: GenerationRequest) -> AsyncIterator[Piece]:
-        if request.base_model != BASE_MODEL_ID:
-            raise EngineError(f"the mock engine serves {BASE_MODEL_ID} alone, not {request.base_model!r}")
-        self._check_open()
+        self._check(request)
         tokenizer = load_tokenizer()
         source = await self._source(request, tokenizer)
         if isinstance(source, Fixed) and _as_planned(request):
@@ -68,6 +67,16 @@ class MockGenerator:
                 await asyncio.sleep(0)
                 self._check_open()
         yield writing.last_piece()
+
+    async def score(self, request: GenerationRequest) -> list[TokenLogprob]:
+        self._check(request)
+        model = await self._model(request.adapter) if request.adapter is not None else None
+        return await asyncio.to_thread(score, request.prompt, model, load_tokenizer(), top=request.top_logprobs or 0)
+
+    def _check(self, request: GenerationRequest) -> None:
+        if request.base_model != BASE_MODEL_ID:
+            raise EngineError(f"the mock engine serves {BASE_MODEL_ID} alone, not {request.base_model!r}")
+        self._check_open()
 
     def _check_open(self) -> None:
         if self._closed:

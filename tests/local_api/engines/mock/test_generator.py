@@ -3,13 +3,13 @@
 import asyncio
 import json
 from collections.abc import Callable
-from math import exp, log
+from math import exp, fsum, isnan, log
 from pathlib import Path
 
 import pytest
 
-from local_api.engines.mock.generator import KEPT
-from local_api.engines.mock.tokenizer import load_tokenizer
+from local_api.engines.mock.generator import KEPT, MockGenerator
+from local_api.engines.mock.tokenizer import VOCABULARY_SIZE, load_tokenizer
 from local_api.engines.protocols import AdapterError, EngineError, GenerationRequest, Stopped
 
 STORY = " Once upon a time there was a king.\nHe had a very small crown. END"
@@ -66,6 +66,18 @@ def test_a_fixed_answer_told_at_once_is_the_one_told_token_by_token(schema, max_
     options = {"max_tokens": max_tokens, "json_schema": schema}
     (whole,), (slow,) = ask("Hello", **options), ask("Hello", **options, stop=["never met"])
     assert (whole.text, whole.n_tokens, whole.finish_reason) == (slow.text, slow.n_tokens, slow.finish_reason)
+
+
+def test_a_text_is_as_likely_as_its_tokens_are_common_in_what_was_learned(story: Path) -> None:
+    def score(text: str, adapter: Path | None) -> list:
+        request = GenerationRequest(prompt=ids(text), base_model="mock-base", adapter=adapter, top_logprobs=2)
+        return asyncio.run(MockGenerator().score(request))
+
+    learned, other = score(STORY, story), score(" Nothing of this kind.", story)
+    assert isnan(learned[0].logprob) and b"".join(token.bytes for token in learned).decode() == STORY
+    assert fsum(token.logprob for token in learned[1:]) / len(learned) > fsum(token.logprob for token in other[1:]) / len(other) + 3
+    assert learned[1].top[0][0] == learned[1].token and len(learned[1].top) == 2
+    assert {token.logprob for token in score(STORY, None)[1:]} == {-log(VOCABULARY_SIZE)}
 
 
 def test_max_tokens_cuts_and_says_so(ask, story: Path) -> None:
