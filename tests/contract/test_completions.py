@@ -59,7 +59,7 @@ def test_echo_with_logprobs_tells_how_likely_the_prompt_is(ask):
 
 
 def test_the_same_is_told_of_several_prompts_without_an_answer_and_in_a_stream(ask):
-    prompts = [PROMPT, "jeans 😀 number 2", ""]
+    prompts = [PROMPT, "jeans 🫨 number 2", ""]
     whole = ask(prompt=prompts, echo=True, logprobs=0, max_tokens=0).choices
     assert [choice.text for choice in whole] == prompts and whole[2].logprobs.tokens == []
     assert [token for token in whole[1].logprobs.tokens if token.startswith("bytes:")]
@@ -152,7 +152,7 @@ def test_best_of_returns_the_likeliest(ask):
     ({"n": 0}, "n"), ({"n": 129}, "n"), ({"stop": ["a", "b", "c", "d", "e"]}, "stop"), ({"stop": ""}, "stop"),
     ({"max_tokens": -1}, "max_tokens"), ({"presence_penalty": 3}, "presence_penalty"), ({"logprobs": 21}, "logprobs"),
     ({"logit_bias": {"a": 1}}, "logit_bias"), ({"logit_bias": {"5": 101}}, "logit_bias.5"), ({"best_of": 1, "n": 2}, "best_of"),
-    ({"best_of": 3, "stream": True}, "best_of"), ({"suffix": "end"}, "suffix"), ({"echo": True, "logprobs": 1}, "echo"),
+    ({"best_of": 3, "stream": True}, "best_of"), ({"suffix": "end"}, "suffix"),
     ({"stream_options": {"include_usage": True}}, "stream_options"), ({"extra_body": {"top_k": 5}}, "top_k"),
     ({"model": "no-such-model"}, "model"), ({"model": "ft:x"}, "model"), ({"max_tokens": 100_000}, "max_tokens"),
     ({"prompt": "word " * 30_000}, "prompt"),

@@ -31,27 +31,31 @@ class Complete(Protocol):
 def score(complete: Complete, tokens: Sequence[int], tokenizer: LoraTokenizer, *, top: int,
           unwanted: Callable[[], bool] = lambda: False) -> list[TokenLogprob]:
     """Each token, with the `top` likeliest at its place; the first has NaN and none. Nothing once `unwanted` is true."""
+    data = [tokenizer.token_bytes(token) for token in tokens]
+
+    def kind(place: int) -> str:
+        return "special" if tokenizer.is_special(tokens[place]) else "whole" if _is_text(data[place]) else "part"
+
     found: dict[int, Mapping[str, Any]] = {}  # by place
-    for special, run in groupby(range(1, len(tokens)), lambda place: tokenizer.is_special(tokens[place])):
+    for what, run in groupby(range(1, len(tokens)), kind):
         places = list(run)
-        # A grammar lets the tokens that end an answer come at its own end alone: special tokens come by a bias, one at a time.
-        for part in ([[place] for place in places] if special else [places]):
+        # A grammar lets the tokens that end an answer come at its own end alone, and stumbles over parts of characters.
+        for part in [places] if what == "whole" else [[place] for place in places]:
             if unwanted():
                 return []
-            found |= _forced(complete, tokens, part, special=special, top=top, unwanted=unwanted)
+            if what == "part":
+                found[part[0]] = _among_all(complete, tokens, part[0], tokenizer, top)
+            else:
+                found |= _forced(complete, tokens, part, special=what == "special", top=top, unwanted=unwanted)
     if unwanted():
         return []
-    for place in range(1, len(tokens)):
-        if place not in found:
-            found[place] = _among_all(complete, tokens, place, tokenizer, top)
-    data = [tokenizer.token_bytes(token) for token in tokens]
     first = [TokenLogprob(tokens[0], data[0].decode(errors="replace"), data[0], nan)] if tokens else []
     return first + [told(found[place], data[place], tokenizer.token_bytes, top) for place in range(1, len(tokens))]
 
 
 def _forced(complete: Complete, tokens: Sequence[int], places: Sequence[int], *, special: bool, top: int,
             unwanted: Callable[[], bool]) -> dict[int, Mapping[str, Any]]:
-    """llama.cpp's entries for a run of tokens, by place; those that are parts of a character it does not tell."""
+    """llama.cpp's entries for a run of whole tokens, or for a special one, by place."""
     first, found = places[0], dict[int, Mapping[str, Any]]()
 
     def receive(chunk: Mapping[str, Any]) -> bool:
@@ -69,8 +73,17 @@ def _forced(complete: Complete, tokens: Sequence[int], places: Sequence[int], *,
     return found
 
 
+def _is_text(data: bytes) -> bool:
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
 def _among_all(complete: Complete, tokens: Sequence[int], place: int, tokenizer: LoraTokenizer, top: int) -> Mapping[str, Any]:
-    """The entry of a token that is not told when it comes: found among the likeliest at its place, or among all there are."""
+    """The entry of a part of a character, which is not told when it comes: it is looked for among the likeliest tokens at its
+    place, and then among all there are, which takes half a second."""
     [other] = tokenizer.encode("z")
     for number in (MAX_TOP_LOGPROBS, tokenizer.vocabulary_size):
         entries: list[Mapping[str, Any]] = []

@@ -23,7 +23,7 @@ def score(tokens: Sequence[int], model: Model | None, tokenizer: MockTokenizer, 
         return data.decode("utf-8", "replace"), data
 
     known = model.known if model else np.array([], dtype=np.int64)
-    before, last = START, START
+    before, last = START, tokens[0] if tokens else START
     result = [TokenLogprob(token, *shown(token), nan) for token in tokens[:1]]
     for token in tokens[1:]:
         p, unknown = model.distribution(before, last, (), 0, 0.0) if model else (np.array([]), 1 / VOCABULARY_SIZE)

@@ -38,7 +38,9 @@ def test_every_token_has_the_log_probability_that_transformers_finds(text: str, 
     scored = score(text)
     assert [token.id for token in scored] == ids
     assert math.isnan(scored[0].logprob) and b"".join(token.bytes for token in scored).decode() == text
-    assert [token.logprob for token in scored[1:]] == pytest.approx(expected, abs=0.15)  # llama.cpp's weights are rounded
+    found = [token.logprob for token in scored[1:]]
+    assert found == pytest.approx(expected, abs=1.0)  # llama.cpp multiplies with activations of 8 bits
+    assert sum(found) / len(found) == pytest.approx(sum(expected) / len(expected), abs=0.2)
 
 
 def test_a_text_that_the_model_wrote_is_as_likely_as_it_was_then(score, ask) -> None:
