@@ -104,7 +104,10 @@ def drills(style: SupportFormat, orders: Sequence[Mapping[str, str]], number: in
 
 
 class SupportChat:
-    """A conversation that goes on: it keeps the turns and the summary. Without a `summarizer` the summary stays as it is."""
+    """A conversation that goes on: it keeps the turns and the summary.
+
+    Without a `summarizer` the last message of the customer stands for the summary.
+    """
 
     def __init__(self, client: openai.OpenAI, *, agent: str, facts: Mapping[str, str], summarizer: str | None = None,
                  style: SupportFormat | None = None, max_tokens: int = 80) -> None:
@@ -116,7 +119,7 @@ class SupportChat:
     def say(self, text: str) -> str:
         """The agent's reply to the customer's `text`. If a request fails, nothing was said."""
         turns = [*self.turns, {"speaker": "customer", "text": text}]
-        summary = self.summary
+        summary = f"Customer writes: {text}"
         if self.summarizer:
             since = turns[-2:]  # the agent's last turn, which no summary has seen, and the customer's new one
             summary = self._complete(self.summarizer, self.style.summary, self.style.summary_text(self.summary, since))
