@@ -33,7 +33,11 @@ MET = ("validating", "queued", "training", "upload or copy half there", "file wi
 
 
 def entries(place: Path, pattern: str) -> Callable[[], set[str]]:
-    return lambda: {str(path) for path in place.glob(pattern)}
+    def look() -> set[str]:
+        while True:
+            with contextlib.suppress(FileNotFoundError):  # a folder that goes while it is read: look again
+                return {str(path) for path in place.glob(pattern)}
+    return look
 
 
 class Killer:
