@@ -39,18 +39,18 @@ def conversations() -> pd.DataFrame:
 
 # Of each notebook: a file, the table in it, and three lines with what they become.
 CASES = {
-    "drafts/02_case_study_ads.ipynb": ("mine.csv", ads, {
+    "notebooks/02_case_study_ads.ipynb": ("mine.csv", ads, {
         'data = dataset("ads")': 'data = pd.read_csv("mine.csv")',
         'ARTICLE, AD, NAME = "article", "ad", "name"': 'ARTICLE, AD, NAME = "body", "slogan", "title"',
         "HELD_OUT, TRAIN = 40, 350": "HELD_OUT, TRAIN = 12, 40"}),
     "notebooks/03_case_study_entities.ipynb": ("mine.csv", entities, {
         'data = dataset("entities")': 'data = pd.read_csv("mine.csv")',
         'TEXT, ENTITIES = "text", "entities"': 'TEXT, ENTITIES = "message", "names"',
-        "SIZES, HELD_OUT = [50, 100, 200, 400], 80": "SIZES, HELD_OUT = [10, 20, 40], 12"}),
-    "drafts/04_case_study_chatbot.ipynb": ("mine.jsonl", conversations, {
+        "SIZES, HELD_OUT = [50, 100, 200, 400], 60": "SIZES, HELD_OUT = [10, 20, 40], 12"}),
+    "notebooks/04_case_study_chatbot.ipynb": ("mine.jsonl", conversations, {
         'data = dataset("support")': 'data = pd.read_json("mine.jsonl", lines=True)',
         'ID, TURNS, FACTS = "id", "turns", "facts"': 'ID, TURNS, FACTS = "nr", "talk", "record"',
-        "HELD_OUT, TRAIN = 40, 300": "HELD_OUT, TRAIN = 12, 60"}),
+        "HELD_OUT, TRAIN = 40, 280": "HELD_OUT, TRAIN = 12, 60"}),
 }
 
 
