@@ -99,7 +99,10 @@ class Contest:
             ask(port, model)
             request = sent(port, model)
             requests_per_second(port, request, connections=CONNECTIONS, seconds=1.0)  # compilers at run time warm up
-        except (AssertionError, OSError, ValueError, openai.OpenAIError) as error:
+        except AssertionError:
+            self.absent[title] = "did not start"
+            return
+        except (OSError, ValueError, openai.OpenAIError) as error:
             self.absent[title] = str(error).splitlines()[0][:150] or type(error).__name__
             return
         self.measures[title] = lambda: self.measure(title, process, port, request)
