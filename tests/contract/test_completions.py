@@ -48,6 +48,14 @@ def test_echo_repeats_the_prompt(ask):
     assert ask(echo=True, max_tokens=0).choices[0].text == PROMPT
 
 
+@pytest.mark.parametrize("wrong", [-1, 99_999_999, 2**70])
+@pytest.mark.parametrize("options", [{}, {"echo": True, "logprobs": 1, "max_tokens": 0}], ids=["answered", "scored"])
+def test_a_number_that_is_no_token_is_refused_by_its_value(ask, wrong, options):
+    with pytest.raises(openai.BadRequestError, match=f"token id {wrong} is not in the vocabulary"):
+        ask(prompt=[40, wrong], **options)
+    assert ask().choices[0].text == " red", "the server is still there"
+
+
 def test_echo_with_logprobs_tells_how_likely_the_prompt_is(ask):
     whole = ask(echo=True, logprobs=2, max_tokens=1, stop=None).choices[0]
     told, own = whole.logprobs, ask(logprobs=2, max_tokens=1, stop=None).choices[0].logprobs

@@ -71,6 +71,11 @@ class LoraTokenizer:
         return self.fast.encode(text, add_special_tokens=False).ids
 
     def decode(self, ids: Sequence[int]) -> str:
+        """EngineError for a number that is no token: llama.cpp must not meet it, it may end the whole process."""
+        for token in ids:
+            if not 0 <= token < self.vocabulary_size:
+                raise EngineError(f"token id {token} is not in the vocabulary: ids are whole numbers from 0 to "
+                                  f"{self.vocabulary_size - 1}")
         return self.fast.decode(list(ids), skip_special_tokens=False)
 
     def render(
