@@ -58,12 +58,17 @@ FILE_NAMES = {
 
 
 def results(client: openai.OpenAI, job: FineTuningJob | str) -> pd.DataFrame:
-    """A row for each step of a job that succeeded, with the columns of its result file under the names of COLUMNS."""
+    """A row for each step of a job that succeeded, with the columns of its result file under the names of COLUMNS.
+
+    `attrs["method"]` is the job's method, which says what loss and accuracy are about.
+    """
     if isinstance(job, str):
         job = client.fine_tuning.jobs.retrieve(job)
     if not job.result_files:
         raise ValueError(f"{job.id} has no result file: it is {job.status!r}, and only a job that succeeded has one")
-    return read_results(client.files.content(job.result_files[0]).read(), n_epochs=_n_epochs(job))
+    table = read_results(client.files.content(job.result_files[0]).read(), n_epochs=_n_epochs(job))
+    table.attrs["method"] = job.method.type if job.method else "supervised"
+    return table
 
 
 def read_results(content: bytes, *, n_epochs: int | None = None) -> pd.DataFrame:

@@ -18,7 +18,7 @@ from fastapi import Request
 from fastapi.concurrency import run_in_threadpool
 
 from local_api.context import Context
-from local_api.engines.protocols import BaseModel, GenerationRequest, Generator, Piece, TokenLogprob
+from local_api.engines.protocols import AtOnce, BaseModel, GenerationRequest, Generator, Piece, TokenLogprob
 from local_api.errors import InvalidRequest, ModelNotFound, UnsupportedParameter
 from local_api.legacy.names import base_named
 from local_api.wire import in_range
@@ -63,6 +63,15 @@ class Answer:
         return sum(token.logprob for token in self.tokens) / len(self.tokens) if self.tokens else -math.inf
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class Whole:
+    """An answer in the wire's shape, and what it has cost."""
+
+    content: dict[str, Any]
+    prompt: Sequence[int]
+    n_tokens: int
+
+
 def find_model(here: Context, project: str, name: str) -> Target:
     """The base model or fine-tuned model called `name`. Raises ModelNotFound."""
     base = base_named(name, here.engine)
@@ -80,8 +89,9 @@ def find_model(here: Context, project: str, name: str) -> Target:
 
 def sampling(body: dict[str, Any]) -> dict[str, Any]:
     """The fields of GenerationRequest that both endpoints take alike, checked. Raises InvalidRequest naming the field."""
-    for name, (low, high) in LIMITS.items():
-        in_range(body.get(name), name, low, high)
+    for name, value in body.items():
+        if name in LIMITS:
+            in_range(value, name, *LIMITS[name])
     given = body.get("stop", [])
     stops = [given] if isinstance(given, str) else given
     if len(stops) > MAX_STOPS or any(not stop for stop in stops):
@@ -137,6 +147,12 @@ async def answer(generator: Generator, request: GenerationRequest) -> Answer:
             async for piece in pieces:
                 result.add(piece)
     return result
+
+
+def answer_at_once(generator: AtOnce, request: GenerationRequest) -> Answer | None:
+    """One whole answer, if it is there without waiting."""
+    piece = generator.at_once(request) if request.max_tokens > 0 else None
+    return piece and Answer(piece.text, list(piece.tokens), piece.n_tokens, piece.finish_reason)
 
 
 async def order_from(raw: bytes, parse: Callable[[bytes], Result]) -> Result:

@@ -36,7 +36,7 @@ def create_app(context: Context) -> FastAPI:
     app.add_middleware(Lane, ends=ends(PARTS), handlers=HANDLERS)
     if context.settings.faults is not None:
         app.add_middleware(Faults, spec=context.settings.faults)
-    app.add_middleware(Gate, keys=context.keys, max_bytes=context.settings.max_upload_bytes)
+    app.add_middleware(Gate, keys=context.keys, limiter=context.limiter, max_bytes=context.settings.max_upload_bytes)
     if context.settings.log == "json":
         app.add_middleware(RequestLog)
     for router in ROUTERS:

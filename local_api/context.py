@@ -2,11 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 from fastapi import Request
 
 from local_api.auth import Keys
 from local_api.engines.protocols import Embedder, Engine, Generator
+from local_api.limits import Limiter
 from local_api.settings import Settings
 from local_api.store import Store
 
@@ -24,6 +26,11 @@ class Context:
     wake: Callable[[], None]
     clock: Callable[[], float]
     instance: str  # a random token: the discovery file and /health show the same one
+
+    @cached_property
+    def limiter(self) -> Limiter:
+        """What counts every request that the keys let in."""
+        return Limiter(self.keys.limits)
 
 
 def context(request: Request) -> Context:

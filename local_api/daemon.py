@@ -8,6 +8,7 @@ file that a killed server left behind is told from a living one by `instance`, w
 
 import asyncio
 import contextlib
+import gc
 import json
 import logging
 import os
@@ -29,9 +30,11 @@ from uvicorn.loops.auto import auto_loop_factory
 from local_api import logs
 from local_api.app import create_app
 from local_api.auth import PROJECT, Keys, key_in
-from local_api.connection import BoundedHead
+from local_api.connection import connection
 from local_api.context import Context
 from local_api.engines import EngineError, load_engine
+from local_api.engines.protocols import AtOnce
+from local_api.express import ENDS, Express
 from local_api.keys import KeysFile, KeysFileError
 from local_api.limits import MeteredEmbedder, MeteredGenerator
 from local_api.settings import Settings
@@ -87,16 +90,23 @@ async def serve(settings: Settings, listener: socket.socket) -> None:
     # Forms are spooled beside where their files go: /tmp may be small, or memory. What a dead server left there is swept.
     tempfile.tempdir = str(store.contents.incoming)
     worker = Worker(settings, store, engine)
-    generator, embedder = engine.generator(), engine.embedder()
+    own, embedder = engine.generator(), engine.embedder()
+    generator = own
     if file is not None:
-        generator, embedder = MeteredGenerator(generator), MeteredEmbedder(embedder)
+        generator, embedder = MeteredGenerator(own), MeteredEmbedder(embedder)
     context = Context(
         settings=settings, store=store, engine=engine, generator=generator, embedder=embedder, keys=keys, wake=worker.wake,
         clock=time.time, instance=secrets.token_hex(16))
     activity = Activity(create_app(context))
     log_config = None if settings.log == "json" else uvicorn.config.LOGGING_CONFIG
-    server = uvicorn.Server(uvicorn.Config(activity, http=BoundedHead, ws="none", log_level="warning", access_log=False,
-                                           lifespan="off", log_config=log_config, timeout_graceful_shutdown=3))
+    # Faults and logs wrap the application: where they are asked for, every request goes there.
+    plain = settings.faults is None and settings.log != "json"
+    quick = Express(context, own, noted=activity.note) if plain and isinstance(own, AtOnce) else None
+    server = uvicorn.Server(uvicorn.Config(
+        activity, http=connection(quick, frozenset(ENDS)), ws="none", log_level="warning", access_log=False, lifespan="off",
+        log_config=log_config, timeout_graceful_shutdown=3))
+    gc.collect()
+    gc.freeze()  # what is loaded by now stays: the collector need not go through it again and again
     worker.start()
     # uvicorn ends on these signals and then raises them once more: they must not kill us before we have cleaned up.
     # One that comes before uvicorn listens for it must not be lost either.
@@ -124,7 +134,11 @@ class Activity:
             await self.app(scope, receive, send)
         finally:
             self.running -= 1
-            self.last = time.monotonic()
+            self.note()
+
+    def note(self) -> None:
+        """A request ends now."""
+        self.last = time.monotonic()
 
 
 async def end_when_idle(server: uvicorn.Server, activity: Activity, store: Store, limit: float | None) -> None:

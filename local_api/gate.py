@@ -6,6 +6,7 @@ request's state whose it is (`project`), and a name for it that its answer and t
 """
 
 import asyncio
+from collections.abc import Iterable
 from typing import Any
 
 from fastapi.responses import JSONResponse
@@ -24,8 +25,8 @@ GENERATE = ("/completions", "/embeddings", "/responses")  # ends of the paths wh
 class Gate:
     """Wraps an ASGI application. `max_bytes`: of a file."""
 
-    def __init__(self, app: Any, *, keys: Keys, max_bytes: int, body_seconds: float = BODY_SECONDS) -> None:
-        self.app, self.keys, self.limiter = app, keys, Limiter(keys.limits)
+    def __init__(self, app: Any, *, keys: Keys, limiter: Limiter, max_bytes: int, body_seconds: float = BODY_SECONDS) -> None:
+        self.app, self.keys, self.limiter = app, keys, limiter
         self.max_file, self.body_seconds = max_bytes + ROOM_FOR_FORM, body_seconds
 
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
@@ -36,8 +37,8 @@ class Gate:
         state["request_id"] = new_id("req_", 32)
         limit = self.max_file if (scope["method"], scope["path"]) == ("POST", "/v1/files") else MAX_BODY_BYTES
         try:
-            state["project"] = self.keys.project(header(scope, b"authorization"))
-            length = header(scope, b"content-length") or "0"
+            state["project"] = self.keys.project(header(scope["headers"], b"authorization"))
+            length = header(scope["headers"], b"content-length") or "0"
             check(int(length) if length.isdecimal() else 0, limit)
             generates = scope["method"] == "POST" and scope["path"].endswith(GENERATE)
             state["meter"] = meter = self.limiter.admit(state["project"], generates=generates)
@@ -77,9 +78,9 @@ class Gate:
         return counting
 
 
-def header(scope: dict[str, Any], name: bytes) -> str | None:
+def header(headers: Iterable[tuple[bytes, bytes]], name: bytes) -> str | None:
     """The first header of that name."""
-    return next((value.decode("latin-1") for known, value in scope["headers"] if known == name), None)
+    return next((value.decode("latin-1") for known, value in headers if known == name), None)
 
 
 def check(length: int, limit: int) -> None:

@@ -8,9 +8,12 @@ written here a second time. Knows nothing of stores, engines and routes.
 
 import json
 import math
+import re
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, Literal, NoReturn, Required, get_type_hints
 
+import orjson
 from openai.types import completion_create_params, embedding_create_params
 from openai.types.chat import completion_create_params as chat_create_params
 from openai.types.fine_tuning import job_create_params
@@ -21,6 +24,7 @@ from typing_extensions import TypedDict  # pydantic refuses typing's own before 
 from local_api.errors import InvalidRequest, UnsupportedParameter
 
 Tokens = list[int]
+LONG_NUMBER = re.compile(rb"\d{19}")  # perhaps an integer of more than 64 bits
 # Fields that say who asks or how to route and cache: they change no answer, here or at the hosted service.
 WITHOUT_EFFECT = frozenset({"user", "safety_identifier", "prompt_cache_key"})
 # Values of fields that are not honoured which ask for what is done anyway: frameworks send them with every request.
@@ -63,8 +67,8 @@ class Body:
 
     def is_done_anyway(self, name: str, value: Any) -> bool:
         """Whether the value of a field that is not honoured asks for nothing else than what is done without it."""
-        same = (type(value) is type(ours) and value == ours for ours in DONE_ANYWAY.get(name, ()))
-        return name in self.known and name not in self.honoured and any(same)
+        return (name not in self.honoured and name in self.known
+                and any(type(value) is type(ours) and value == ours for ours in DONE_ANYWAY.get(name, ())))
 
     def openapi(self) -> dict[str, Any]:
         """What a route's OpenAPI description tells of its body: for /docs, and for tests that make bodies up."""
@@ -87,14 +91,23 @@ def inlined(schema: Any, definitions: dict[str, Any]) -> Any:
 def read_json(raw: bytes) -> dict[str, Any]:
     """The body as a dictionary, or InvalidRequest."""
     try:
-        value = json.loads(raw)
-        if not raw.isascii() or b"\\" in raw:  # may hold half a surrogate pair, which would fail much later
-            json.dumps(value, ensure_ascii=False).encode()
+        value = loads(raw)
     except (ValueError, RecursionError) as error:
         raise InvalidRequest("We could not parse the JSON body of your request: the body must be a JSON object in UTF-8 "
                              f"({type(error).__name__}).") from None
     if not isinstance(value, dict):
         raise InvalidRequest(f"The body must be a JSON object, not {type(value).__name__}.")
+    return value
+
+
+def loads(raw: bytes) -> Any:
+    """What the JSON holds, read by orjson, or by json what that makes floats of or refuses. Raises ValueError, RecursionError."""
+    if not LONG_NUMBER.search(raw):
+        with suppress(orjson.JSONDecodeError):
+            return orjson.loads(raw)
+    value = json.loads(raw)
+    if not raw.isascii() or b"\\" in raw:  # may hold half a surrogate pair, which would fail much later
+        json.dumps(value, ensure_ascii=False).encode()
     return value
 
 

@@ -18,6 +18,9 @@ from helpers.plots.paper import BLUE, COLORS, GREEN, GREY, ORANGE, RED, axes, gr
 
 LABELS = {"loss": "loss (nats per token)", "accuracy": "accuracy of the next token",
           "sequence_accuracy": "accuracy of the whole completion"}
+# Of jobs with the method dpo, which the tables of such jobs have in `attrs`.
+LABELS_OF_PAIRS = {"loss": "loss (nats per pair)", "accuracy": "pairs with a margin above 0",
+                   "sequence_accuracy": "pairs with a margin above 0"}
 
 
 def training_curve(results: pd.DataFrame, *, ax: Axes | None = None, title: str | None = None) -> Axes:
@@ -138,7 +141,8 @@ def _scale(ax: Axes, kind: str, runs: Sequence[pd.DataFrame], *, shown: pd.DataF
 
     The first steps can have ten times the loss of the others, which would lie flat on the ground below them.
     """
-    ax.set_ylabel(LABELS[kind])
+    of_pairs = all(results.attrs.get("method") == "dpo" for results in runs)
+    ax.set_ylabel((LABELS_OF_PAIRS if of_pairs else LABELS)[kind])
     ax.grid(alpha=0.3)
     if kind != "loss":
         ax.set_ylim(0, 1.03)

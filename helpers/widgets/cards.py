@@ -73,6 +73,7 @@ class Card:
     def take(self, job: "FineTuningJob", fresh: Sequence["FineTuningJobEvent"]) -> None:
         """The job as it is now, and what it has told since."""
         self.job = job
+        self.progress.know(job)
         for event in fresh:
             self.seen.add(event.id)
             if not self.progress.add(event):

@@ -41,6 +41,7 @@ class JobText:
         self.printed, self.status = 0, ""
 
     def update(self, job: "FineTuningJob", fresh: Sequence["FineTuningJobEvent"]) -> None:
+        self.progress.know(job)
         for event in fresh:
             self.started = self.started or event.created_at
             if self.progress.add(event):
@@ -80,6 +81,7 @@ class JobWidget:
         self.drawn = 0
 
     def update(self, job: "FineTuningJob", fresh: Sequence["FineTuningJobEvent"]) -> None:
+        self.progress.know(job)
         for event in fresh:
             self.progress.add(event)
         progress = self.progress

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 if TYPE_CHECKING:
-    from openai.types.fine_tuning import FineTuningJobEvent
+    from openai.types.fine_tuning import FineTuningJob, FineTuningJobEvent
 
 
 @dataclass
@@ -27,6 +27,11 @@ class Progress:
     total: int = 0
     started: float | None = None  # Unix time of the first step
     latest: float | None = None
+    method: str = "supervised"  # of the job: what its loss and accuracy are about
+
+    def know(self, job: "FineTuningJob") -> None:
+        """Take in what the job itself tells."""
+        self.method = job.method.type if job.method else self.method
 
     def add(self, event: "FineTuningJobEvent") -> bool:
         """Take an event in; True if it is a step's."""
@@ -62,7 +67,9 @@ class Progress:
 
     def table(self) -> pd.DataFrame:
         """The steps as `plots.training_curve` takes them."""
-        return pd.DataFrame([self.steps[step] for step in sorted(self.steps)])
+        table = pd.DataFrame([self.steps[step] for step in sorted(self.steps)])
+        table.attrs["method"] = self.method
+        return table
 
     def curve(self) -> bytes:
         """The loss curve as PNG, drawn without pyplot, so that no figure is left open or shown a second time."""

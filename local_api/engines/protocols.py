@@ -12,7 +12,7 @@ engine (a GPU box, a cluster, vLLM) is one more module beside them.
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 Message = dict[str, Any]  # a chat message as on the wire: role, content, and where it applies weight, tool_calls, name
 FinishReason = Literal["stop", "length"]
@@ -238,6 +238,15 @@ class Generator(Protocol):
         ...
 
     async def close(self) -> None: ...
+
+
+@runtime_checkable
+class AtOnce(Protocol):
+    """What a generator may have besides: answers that need no waiting."""
+
+    def at_once(self, request: GenerationRequest) -> Piece | None:
+        """The whole answer, the same as `generate` yields, if it is there in less time than it takes to wait for it."""
+        ...
 
 
 class Embedder(Protocol):

@@ -12,7 +12,9 @@ from local_api import __version__
 from local_api.answers import (
     CLIENT_LEFT,
     Answer,
+    Whole,
     answer_all,
+    answer_at_once,
     find_model,
     order_from,
     pieces_of_all,
@@ -24,7 +26,7 @@ from local_api.answers import (
 )
 from local_api.context import Context, context, project
 from local_api.conversations import DEFAULT_MAX_TOKENS, MAX_TOP_LOGPROBS, answer_schema, prompt_of, refuse_others, shape_logprobs
-from local_api.engines.protocols import GenerationRequest, Piece
+from local_api.engines.protocols import AtOnce, GenerationRequest, Piece
 from local_api.errors import InvalidRequest
 from local_api.sse import Json, stream
 from local_api.store.ids import new_id
@@ -38,16 +40,29 @@ async def create_chat_completion(request: Request) -> Response:
     here = context(request)
     body, engine_request = await order_from(await request.body(), partial(read, here, project(request)))
     requests = variants(engine_request, body.get("n", 1))
-    head = {"id": new_id("chatcmpl-"), "created": int(here.clock()), "model": body["model"],
-            "system_fingerprint": f"{here.engine.name}-{__version__}"}
     if body.get("stream"):
-        return await stream(chunks(here, requests, head, body.get("stream_options") or {}))
+        return await stream(chunks(here, requests, head_of(here, body), body.get("stream_options") or {}))
     answers = await unless_left(request, answer_all(here.generator, requests))
-    if answers is None:
-        return Response(status_code=CLIENT_LEFT)
-    used = usage(len(engine_request.prompt), sum(answer.n_tokens for answer in answers))
-    return Json({**head, "object": "chat.completion", "usage": used,
-                 "choices": [choice(index, answer, bool(body.get("logprobs"))) for index, answer in enumerate(answers)]})
+    return Response(status_code=CLIENT_LEFT) if answers is None else Json(whole(here, body, engine_request, answers))
+
+
+def at_once(here: Context, generator: AtOnce, project: str, raw: bytes) -> Whole | None:
+    """The answer to a request that asks for a single one, in one piece, if the engine has it at once. Raises ApiError."""
+    body, request = read(here, project, raw)
+    found = None if request.stream or body.get("n", 1) > 1 else answer_at_once(generator, request)
+    return found and Whole(whole(here, body, request, [found]), request.prompt, found.n_tokens)
+
+
+def head_of(here: Context, body: dict[str, Any]) -> dict[str, Any]:
+    return {"id": new_id("chatcmpl-"), "created": int(here.clock()), "model": body["model"],
+            "system_fingerprint": f"{here.engine.name}-{__version__}"}
+
+
+def whole(here: Context, body: dict[str, Any], request: GenerationRequest, answers: list[Answer]) -> dict[str, Any]:
+    """An answer in one piece, in the wire's shape."""
+    return {**head_of(here, body), "object": "chat.completion",
+            "usage": usage(len(request.prompt), sum(answer.n_tokens for answer in answers)),
+            "choices": [choice(index, answer, bool(body.get("logprobs"))) for index, answer in enumerate(answers)]}
 
 
 def read(here: Context, project: str, raw: bytes) -> tuple[dict[str, Any], GenerationRequest]:

@@ -15,7 +15,9 @@ from local_api.answers import (
     CLIENT_LEFT,
     Answer,
     Target,
+    Whole,
     answer_all,
+    answer_at_once,
     find_model,
     order_from,
     pieces_of_all,
@@ -27,7 +29,7 @@ from local_api.answers import (
     variants,
 )
 from local_api.context import Context, context, project
-from local_api.engines.protocols import GenerationRequest, Generator, TokenLogprob
+from local_api.engines.protocols import AtOnce, GenerationRequest, Generator, TokenLogprob
 from local_api.errors import InvalidRequest
 from local_api.sse import Json, stream
 from local_api.store.ids import new_id
@@ -63,16 +65,31 @@ async def complete(request: Request, project: str, read: Callable[[bytes], dict[
     """The answer to the request whose body `read` understands."""
     here = context(request)
     body, order = await order_from(await request.body(), lambda raw: parse(here, project, read(raw)))
-    head = {"id": new_id("cmpl-"), "object": "text_completion", "created": int(here.clock()), "model": body["model"],
-            "system_fingerprint": f"{here.engine.name}-{__version__}"}
     if body.get("stream"):
-        return await stream(chunks(here, order, head, body.get("stream_options") or {}))
+        return await stream(chunks(here, order, head_of(here, body), body.get("stream_options") or {}))
     made = await unless_left(request, carry_out(here.generator, order))
-    if made is None:
-        return Response(status_code=CLIENT_LEFT)
-    answers, prompts = made
-    used = usage(order.prompt_tokens, sum(answer.n_tokens for answer in answers))
-    return Json({**head, "choices": choices(order, answers, prompts), "usage": used})
+    return Response(status_code=CLIENT_LEFT) if made is None else Json(whole(here, body, order, *made))
+
+
+def at_once(here: Context, generator: AtOnce, project: str, raw: bytes) -> Whole | None:
+    """The answer to a request that asks for a single one, in one piece, if the engine has it at once. Raises ApiError."""
+    body, order = parse(here, project, COMPLETIONS.read(raw))
+    if len(order.requests) > 1 or order.scored or order.requests[0].stream:
+        return None
+    found = answer_at_once(generator, order.requests[0])
+    return found and Whole(whole(here, body, order, [found], []), order.requests[0].prompt, found.n_tokens)
+
+
+def head_of(here: Context, body: dict[str, Any]) -> dict[str, Any]:
+    return {"id": new_id("cmpl-"), "object": "text_completion", "created": int(here.clock()), "model": body["model"],
+            "system_fingerprint": f"{here.engine.name}-{__version__}"}
+
+
+def whole(here: Context, body: dict[str, Any], order: Order, answers: list[Answer],
+          prompts: list[list[TokenLogprob]]) -> dict[str, Any]:
+    """An answer in one piece, in the wire's shape. `prompts`: the tokens of each prompt, if they are told."""
+    return {**head_of(here, body), "choices": choices(order, answers, prompts),
+            "usage": usage(order.prompt_tokens, sum(answer.n_tokens for answer in answers))}
 
 
 async def carry_out(generator: Generator, order: Order) -> tuple[list[Answer], list[list[TokenLogprob]]]:

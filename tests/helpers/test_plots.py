@@ -32,6 +32,13 @@ def test_the_training_curve_shows_every_step_their_trend_and_the_validation():
     assert beside.lines[0].get_ydata().tolist() == RESULTS["train_accuracy"].tolist() and "accuracy" in beside.get_ylabel()
 
 
+def test_the_curve_of_a_job_of_pairs_says_what_its_numbers_are_about():
+    pairs = RESULTS.copy()
+    pairs.attrs["method"] = "dpo"
+    loss, accuracy = plots.training_curve(pairs).figure.axes
+    assert (loss.get_ylabel(), accuracy.get_ylabel()) == ("loss (nats per pair)", "pairs with a margin above 0")
+
+
 def test_a_training_curve_on_axes_of_ours_draws_the_loss_there_and_nothing_else():
     figure, ax = plt.subplots()
     assert plots.training_curve(RESULTS.drop(columns="valid_loss"), ax=ax) is ax

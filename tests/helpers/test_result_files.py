@@ -125,6 +125,11 @@ def test_results_take_a_job_or_its_id(finished):
     assert len(by_id) == 2
 
 
+@pytest.mark.parametrize(("facts", "method"), [({}, "supervised"), ({"method": {"type": "dpo"}}, "dpo")])
+def test_results_tell_the_method(finished, facts, method):
+    assert results(finished(**facts), "ftjob-1").attrs["method"] == method
+
+
 def test_a_job_without_results_says_why(client_of, scripted_job):
     with pytest.raises(ValueError, match="ftjob-1 has no result file: it is 'running'"):
         results(client_of(scripted_job([("running", [])])), "ftjob-1")

@@ -10,6 +10,7 @@ from local_api.app import create_app
 from local_api.auth import Keys
 from local_api.errors import TooLarge
 from local_api.gate import ROOM_FOR_FORM, Gate
+from local_api.limits import Limiter
 
 
 def knock(*, path="/v1/files", headers=(), body=(b"",), max_bytes=10):
@@ -29,7 +30,8 @@ def knock(*, path="/v1/files", headers=(), body=(b"",), max_bytes=10):
         await send({"type": "http.response.start", "status": 200, "headers": []})
 
     scope = {"type": "http", "method": "POST", "path": path, "headers": [(k.encode(), v.encode()) for k, v in headers]}
-    asyncio.run(Gate(app, keys=Keys({"sk-mine": "default"}), max_bytes=max_bytes)(scope, receive, send))
+    keys = Keys({"sk-mine": "default"})
+    asyncio.run(Gate(app, keys=keys, limiter=Limiter(keys.limits), max_bytes=max_bytes)(scope, receive, send))
     return sent[0]["status"], len(read)
 
 

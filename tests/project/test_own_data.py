@@ -46,7 +46,7 @@ CASES = {
     "notebooks/03_case_study_entities.ipynb": ("mine.csv", entities, {
         'data = dataset("entities")': 'data = pd.read_csv("mine.csv")',
         'TEXT, ENTITIES = "text", "entities"': 'TEXT, ENTITIES = "message", "names"',
-        "SIZES, HELD_OUT = [50, 100, 200, 400], 60": "SIZES, HELD_OUT = [10, 20, 40], 12"}),
+        "SIZES, HELD_OUT = [50, 100, 200, 400], 50": "SIZES, HELD_OUT = [10, 20, 40], 12"}),
     "notebooks/04_case_study_chatbot.ipynb": ("mine.jsonl", conversations, {
         'data = dataset("support")': 'data = pd.read_json("mine.jsonl", lines=True)',
         'ID, TURNS, FACTS = "id", "turns", "facts"': 'ID, TURNS, FACTS = "nr", "talk", "record"',

@@ -51,13 +51,20 @@ class MockGenerator:
         self._closed = True
         self._models.clear()
 
-    async def generate(self, request: GenerationRequest) -> AsyncIterator[Piece]:
+    def at_once(self, request: GenerationRequest) -> Piece | None:
+        """The base model's answer, unless something shifts its probabilities."""
         self._check(request)
+        if request.adapter is not None or not _as_planned(request):
+            return None
+        tokenizer = load_tokenizer()
+        return _told_at_once(tuple(_fixed(request, tokenizer).plan[:request.max_tokens]), tokenizer)
+
+    async def generate(self, request: GenerationRequest) -> AsyncIterator[Piece]:
+        if (piece := self.at_once(request)) is not None:
+            yield piece
+            return
         tokenizer = load_tokenizer()
         source = await self._source(request, tokenizer)
-        if isinstance(source, Fixed) and _as_planned(request):
-            yield _told_at_once(tuple(source.plan[:request.max_tokens]), tokenizer)
-            return
         writing = _Writing(request, source, tokenizer)
         while not writing.done:
             writing.step()
@@ -87,9 +94,7 @@ class MockGenerator:
             model = await self._model(request.adapter)  # also where a schema decides: a broken adapter must show
             if request.json_schema is None:
                 return Learned(model, tokenizer.decode(request.prompt))
-        if request.json_schema is not None:
-            return Fixed(tokenizer.encode(smallest_json(request.json_schema)), floor=0.0)
-        return Fixed(_base_answer(tokenizer))
+        return _fixed(request, tokenizer)
 
     async def _model(self, adapter: Path) -> Model:
         if adapter not in self._models:
@@ -100,6 +105,13 @@ class MockGenerator:
                         self._models.popitem(last=False)
         self._models.move_to_end(adapter)
         return self._models[adapter]
+
+
+def _fixed(request: GenerationRequest, tokenizer: MockTokenizer) -> Fixed:
+    """What is said without a model: what a schema asks for, or the base model's sentence."""
+    if request.json_schema is not None:
+        return Fixed(tokenizer.encode(smallest_json(request.json_schema)), floor=0.0)
+    return Fixed(_base_answer(tokenizer))
 
 
 @cache

@@ -1,5 +1,6 @@
 """What is seen while a job trains, and what stays in the notebook."""
 
+from types import SimpleNamespace
 
 import nbformat
 import pytest
@@ -33,6 +34,13 @@ def test_progress_knows_the_step_the_losses_and_the_messages(progress):
     assert (progress.step, progress.total, len(progress.steps), len(progress.messages)) == (40, 40, 40, 7)
     assert progress.table()["train_loss"].tolist() == [2 / n for n in range(1, 41)]
     assert progress.summary() == "Training loss 2.00 at first, 0.05 at last (40 steps)."
+
+
+def test_progress_knows_what_the_losses_are_about_from_the_job(looks):
+    progress = Progress()
+    assert progress.table().attrs["method"] == "supervised"
+    progress.know(looks[0][0].model_copy(update={"method": SimpleNamespace(type="dpo")}))
+    assert progress.table().attrs["method"] == "dpo"
 
 
 def test_the_time_left_follows_from_the_pace(looks):
