@@ -136,3 +136,40 @@ def test_rows_are_kept_dropped_and_edited_and_the_file_written_says_so(open_note
     rows = [json.loads(line) for line in said if line.startswith("{")]
     assert [row["prompt"].split("\n")[0] for row in rows] == ["Ticket 1", "Ticket 3", "Ticket 4"]
     assert [row["completion"] for row in rows] == [" billing\n", " refund\n", " billing\n"]
+
+
+AN_AGENT = """
+from helpers import base_model, connect, follow, upload
+from helpers.chat import SupportChat, SupportFormat, chat_window
+client, style = connect(), SupportFormat()
+facts = {"Order number": "PR-1", "Carrier": "Larkpost"}
+turns = [{"speaker": "customer", "text": "Who brings my parcel?"}]
+row = style.agent.row(style.agent_text("The conversation begins.", facts, turns), "Larkpost brings it.")
+job = follow(client, client.fine_tuning.jobs.create(model=base_model(client), training_file=upload(client, [row] * 12).id,
+                                                    hyperparameters={"n_epochs": 12, "batch_size": 12}).id)
+chat = SupportChat(client, agent=job.fine_tuned_model, facts=facts, style=style)
+"""
+
+
+def test_one_talks_to_an_agent_and_what_has_no_answer_can_be_sent_again(open_notebook) -> None:
+    page = open_notebook("chat_window", [AN_AGENT, "chat_window(chat)", "client.models.delete(chat.agent).deleted"])
+    page.run(0)
+    seen = page.run(1)
+    expect(seen).to_contain_text("Larkpost")
+    line = seen.get_by_placeholder("Write as the customer")
+    line.fill("Who brings my parcel?")
+    line.press("Enter")
+    expect(seen).to_contain_text("Customer: Who brings my parcel?")
+    expect(seen).to_contain_text("Agent: Larkpost brings it.")
+    expect(line).to_have_value("")
+    line.fill("And <b>when</b>?")
+    seen.get_by_role("button", name="Send").click()
+    expect(seen).to_contain_text("Customer: And <b>when</b>?")
+    page.picture("said", seen)
+
+    page.run(2)
+    line.fill("Are you there?")
+    line.press("Enter")
+    expect(seen).to_contain_text("No answer:")
+    expect(line).to_have_value("Are you there?")
+    page.picture("no_answer", seen)
