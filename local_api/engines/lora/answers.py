@@ -15,6 +15,9 @@ from typing import Any
 
 from local_api.engines.protocols import FinishReason, Piece, TokenLogprob
 
+# What the hosted service tells of a token that is too unlikely for a number; llama.cpp has the lowest number that there is.
+UNLIKELY = -9999.0
+
 
 class StopFilter:
     """Lets text through up to the first stop sequence, and holds back what may be the beginning of one."""
@@ -98,7 +101,7 @@ class Assembler:
 
 def told(entry: Mapping[str, Any], shown: bytes, token_bytes: Callable[[int], bytes], top: int) -> TokenLogprob:
     """llama.cpp's entry about a token, which adds the bytes `shown` to the text; one that adds none is told by its name."""
-    others = [(token_bytes(other["id"]), other["logprob"]) for other in entry["top_logprobs"][:top]]
+    others = [(token_bytes(other["id"]), max(other["logprob"], UNLIKELY)) for other in entry["top_logprobs"][:top]]
     name = (shown or token_bytes(entry["id"])).decode(errors="replace")
-    return TokenLogprob(entry["id"], name, shown, entry["logprob"],
+    return TokenLogprob(entry["id"], name, shown, max(entry["logprob"], UNLIKELY),
                         tuple((raw.decode(errors="replace"), raw, logprob) for raw, logprob in others))

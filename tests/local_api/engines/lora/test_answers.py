@@ -5,7 +5,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from local_api.engines.lora.answers import Assembler, StopFilter
+from local_api.engines.lora.answers import Assembler, StopFilter, told
 from local_api.engines.protocols import Piece
 
 TEXTS = {1: " Hello", 2: " wor", 3: "ld", 4: "##", 5: "#", 6: "!", 99: "<|end|>"}
@@ -87,3 +87,9 @@ def test_the_token_that_ends_an_answer_is_told_by_name_and_adds_no_bytes() -> No
 def test_alternatives_are_as_many_as_were_asked_for_and_none_without_asking() -> None:
     assert feed(assembler(top=0), 1)[0].tokens[0].top == ()
     assert feed(assembler(top=None), 1)[0].tokens == ()
+
+
+def test_what_a_model_finds_impossible_is_told_as_the_hosted_service_tells_it() -> None:
+    lowest = -3.4028234663852886e38  # what llama.cpp says of a probability of 0
+    found = told({"id": 5, "logprob": lowest, "top_logprobs": [{"id": 6, "logprob": lowest}]}, b"a", lambda token: b"b", 1)
+    assert found.logprob == -9999.0 and found.top[0][2] == -9999.0
