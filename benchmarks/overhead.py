@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import httpx2
+import psutil
 
 from benchmarks.report import in_turn, table
 
@@ -85,7 +86,11 @@ def running(command: list[str], port: int, **options: object) -> Iterator[subpro
             time.sleep(0.05)
         yield process
     finally:
-        process.terminate()
+        # Some start others and leave them behind.
+        family = [*psutil.Process(process.pid).children(recursive=True), process] if process.poll() is None else [process]
+        for each in family:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                each.terminate()
         process.wait()
 
 
