@@ -17,10 +17,12 @@ from typing import Any, TypeVar
 from fastapi import Request
 from fastapi.concurrency import run_in_threadpool
 
+from local_api import __version__
 from local_api.context import Context
 from local_api.engines.protocols import AtOnce, BaseModel, GenerationRequest, Generator, Piece, TokenLogprob
 from local_api.errors import InvalidRequest, ModelNotFound, UnsupportedParameter
 from local_api.legacy.names import base_named
+from local_api.store.ids import new_id
 from local_api.wire import in_range
 
 Result = TypeVar("Result")
@@ -152,7 +154,11 @@ async def answer(generator: Generator, request: GenerationRequest) -> Answer:
 def answer_at_once(generator: AtOnce, request: GenerationRequest) -> Answer | None:
     """One whole answer, if it is there without waiting."""
     piece = generator.at_once(request) if request.max_tokens > 0 else None
-    return piece and Answer(piece.text, list(piece.tokens), piece.n_tokens, piece.finish_reason)
+    if piece is None:
+        return None
+    result = Answer()
+    result.add(piece)
+    return result
 
 
 async def order_from(raw: bytes, parse: Callable[[bytes], Result]) -> Result:
@@ -240,6 +246,12 @@ async def pieces_of_all(generator: Generator, requests: Sequence[GenerationReque
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def head_of(here: Context, prefix: str, model: str) -> dict[str, Any]:
+    """What every answer, and every chunk of one, begins with. `prefix`: of its id."""
+    return {"id": new_id(prefix), "created": int(here.clock()), "model": model,
+            "system_fingerprint": f"{here.engine.name}-{__version__}"}
 
 
 def usage(prompt_tokens: int, completion_tokens: int) -> dict[str, int]:

@@ -8,7 +8,6 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from local_api import __version__
 from local_api.answers import (
     CLIENT_LEFT,
     Answer,
@@ -16,6 +15,7 @@ from local_api.answers import (
     answer_all,
     answer_at_once,
     find_model,
+    head_of,
     order_from,
     pieces_of_all,
     room_for,
@@ -29,10 +29,10 @@ from local_api.conversations import DEFAULT_MAX_TOKENS, MAX_TOP_LOGPROBS, answer
 from local_api.engines.protocols import AtOnce, GenerationRequest, Piece
 from local_api.errors import InvalidRequest
 from local_api.sse import Json, stream
-from local_api.store.ids import new_id
 from local_api.wire import CHAT, in_range
 
 router = APIRouter()
+ID = "chatcmpl-"
 
 
 @router.post("/v1/chat/completions", openapi_extra=CHAT.openapi())
@@ -41,7 +41,7 @@ async def create_chat_completion(request: Request) -> Response:
     body, engine_request = await order_from(await request.body(), partial(read, here, project(request)))
     requests = variants(engine_request, body.get("n", 1))
     if body.get("stream"):
-        return await stream(chunks(here, requests, head_of(here, body), body.get("stream_options") or {}))
+        return await stream(chunks(here, requests, head_of(here, ID, body["model"]), body.get("stream_options") or {}))
     answers = await unless_left(request, answer_all(here.generator, requests))
     return Response(status_code=CLIENT_LEFT) if answers is None else Json(whole(here, body, engine_request, answers))
 
@@ -53,14 +53,9 @@ def at_once(here: Context, generator: AtOnce, project: str, raw: bytes) -> Whole
     return found and Whole(whole(here, body, request, [found]), request.prompt, found.n_tokens)
 
 
-def head_of(here: Context, body: dict[str, Any]) -> dict[str, Any]:
-    return {"id": new_id("chatcmpl-"), "created": int(here.clock()), "model": body["model"],
-            "system_fingerprint": f"{here.engine.name}-{__version__}"}
-
-
 def whole(here: Context, body: dict[str, Any], request: GenerationRequest, answers: list[Answer]) -> dict[str, Any]:
     """An answer in one piece, in the wire's shape."""
-    return {**head_of(here, body), "object": "chat.completion",
+    return {**head_of(here, ID, body["model"]), "object": "chat.completion",
             "usage": usage(len(request.prompt), sum(answer.n_tokens for answer in answers)),
             "choices": [choice(index, answer, bool(body.get("logprobs"))) for index, answer in enumerate(answers)]}
 

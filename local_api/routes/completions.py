@@ -10,7 +10,6 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from local_api import __version__
 from local_api.answers import (
     CLIENT_LEFT,
     Answer,
@@ -19,6 +18,7 @@ from local_api.answers import (
     answer_all,
     answer_at_once,
     find_model,
+    head_of,
     order_from,
     pieces_of_all,
     room_for,
@@ -32,7 +32,6 @@ from local_api.context import Context, context, project
 from local_api.engines.protocols import AtOnce, GenerationRequest, Generator, TokenLogprob
 from local_api.errors import InvalidRequest
 from local_api.sse import Json, stream
-from local_api.store.ids import new_id
 from local_api.wire import COMPLETIONS, in_range
 
 router = APIRouter()
@@ -66,7 +65,7 @@ async def complete(request: Request, project: str, read: Callable[[bytes], dict[
     here = context(request)
     body, order = await order_from(await request.body(), lambda raw: parse(here, project, read(raw)))
     if body.get("stream"):
-        return await stream(chunks(here, order, head_of(here, body), body.get("stream_options") or {}))
+        return await stream(chunks(here, order, head(here, body), body.get("stream_options") or {}))
     made = await unless_left(request, carry_out(here.generator, order))
     return Response(status_code=CLIENT_LEFT) if made is None else Json(whole(here, body, order, *made))
 
@@ -80,15 +79,14 @@ def at_once(here: Context, generator: AtOnce, project: str, raw: bytes) -> Whole
     return found and Whole(whole(here, body, order, [found], []), order.requests[0].prompt, found.n_tokens)
 
 
-def head_of(here: Context, body: dict[str, Any]) -> dict[str, Any]:
-    return {"id": new_id("cmpl-"), "object": "text_completion", "created": int(here.clock()), "model": body["model"],
-            "system_fingerprint": f"{here.engine.name}-{__version__}"}
+def head(here: Context, body: dict[str, Any]) -> dict[str, Any]:
+    return {**head_of(here, "cmpl-", body["model"]), "object": "text_completion"}
 
 
 def whole(here: Context, body: dict[str, Any], order: Order, answers: list[Answer],
           prompts: list[list[TokenLogprob]]) -> dict[str, Any]:
     """An answer in one piece, in the wire's shape. `prompts`: the tokens of each prompt, if they are told."""
-    return {**head_of(here, body), "choices": choices(order, answers, prompts),
+    return {**head(here, body), "choices": choices(order, answers, prompts),
             "usage": usage(order.prompt_tokens, sum(answer.n_tokens for answer in answers))}
 
 

@@ -18,6 +18,7 @@ from local_api.wire import (
     INPUT_TOKENS,
     RESPONSES,
     in_range,
+    read_json,
 )
 
 BODIES = [COMPLETIONS, CHAT, EMBEDDINGS, FINE_TUNING_JOBS, FINE_TUNES, RESPONSES, INPUT_TOKENS]
@@ -184,3 +185,10 @@ def test_what_lies_outside_is_refused_with_the_limits(value, high, above, messag
     with pytest.raises(InvalidRequest) as refusal:
         in_range(value, "f", 0, high, above=above)
     assert refusal.value.message == message and refusal.value.param == "f"
+
+
+@pytest.mark.parametrize("text", ["123456789012345678901", "-9223372036854775809", "18446744073709551616", "NaN", "1e400", '"caf\\u00e9"', '{"a": 1, "a": 2}'])
+def test_values_are_read_as_python_reads_them(text):
+    """Integers of any length stay integers."""
+    found, expected = read_json(f'{{"seed": {text}}}'.encode())["seed"], json.loads(text)
+    assert repr(found) == repr(expected)
