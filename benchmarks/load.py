@@ -1,28 +1,37 @@
-"""Load for a server on this machine: the same bytes again and again on several connections, one request at a time on each.
+"""Load for a server on this machine: requests on several connections, one at a time on each.
 
 One thread with a selector and as little work as can be for each answer, so that the server is the slower of the two. Knows
-no API: `request` is HTTP as it goes over the wire, and an answer must be a 200 with a length or in chunks.
+no API: a request is HTTP as it goes over the wire, and an answer must be a 200 with a length or in chunks.
 
-    requests_per_second(8000, request, connections=8, seconds=3.0)
+    requests_per_second(8000, itertools.repeat(request), connections=8, seconds=3.0)
 """
 
+import itertools
 import selectors
 import socket
 import time
+from collections.abc import Iterator
 
 HEAD_ENDS, CHUNKS_END = b"\r\n\r\n", b"\r\n0\r\n\r\n"
+
+
+def numbered(request: bytes, number: bytes, count: int) -> Iterator[bytes]:
+    """The request with another number of as many digits in place of `number` each time; after `count` of them the first again."""
+    before, found, after = request.partition(number)
+    assert found and count <= 10 ** len(number), number
+    return itertools.cycle([before + b"%0*d" % (len(number), each) + after for each in range(count)])
 
 
 class Connection:
     """One keep-alive connection, and the part of an answer that has come."""
 
-    def __init__(self, port: int, request: bytes) -> None:
+    def __init__(self, port: int, requests: Iterator[bytes]) -> None:
         self.socket = socket.create_connection(("127.0.0.1", port))
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.request, self.came = request, b""
+        self.requests, self.came = requests, b""
 
     def ask(self) -> None:
-        self.socket.sendall(self.request)
+        self.socket.sendall(next(self.requests))
 
     def answered(self) -> bool:
         """Read what has come: whether the answer is whole with it."""
@@ -47,10 +56,10 @@ def whole(answer: bytes) -> bool:
     return len(body) >= int(after.partition(b"\r\n")[0]) if named else answer.endswith(CHUNKS_END)
 
 
-def requests_per_second(port: int, request: bytes, *, connections: int, seconds: float) -> float:
-    """Answers a second. Raises ConnectionError for an answer that is no 200, and where the server hangs up."""
+def requests_per_second(port: int, requests: Iterator[bytes], *, connections: int, seconds: float) -> float:
+    """Answers a second; `requests` must not end. Raises ConnectionError for an answer but 200, and where the server hangs up."""
     with selectors.DefaultSelector() as selector:
-        opened = [Connection(port, request) for _ in range(connections)]
+        opened = [Connection(port, requests) for _ in range(connections)]
         for connection in opened:
             selector.register(connection.socket, selectors.EVENT_READ, connection)
         try:

@@ -1,11 +1,14 @@
-"""Mock servers: the same chat request at ours with the mock engine, and at the mock servers of PyPI and npm, in turn.
+"""Mock servers: the same chat requests at ours with the mock engine, and at the mock servers of PyPI and npm, in turn.
 
-The request has the bytes that the official client sends. Every server runs as its documentation starts it, one process each,
-and must first answer the official client. Peers that are not in the cache are installed first, which needs the network.
+Once one question again and again, as a class or a test asks, and once another question each time: ours remembers what it was
+asked lately. The requests have the bytes that the official client sends. Every server runs as its documentation starts it, one
+process each, and must first answer the official client. Peers that are not in the cache are installed first, which needs the
+network.
 
     python -m benchmarks.mock_servers
 """
 
+import itertools
 import os
 import shutil
 import socket
@@ -13,21 +16,25 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 import openai
 import psutil
 
-from benchmarks.load import HEAD_ENDS, requests_per_second
+from benchmarks.load import HEAD_ENDS, numbered, requests_per_second
 from benchmarks.overhead import free_port, running
-from benchmarks.peers import KEY, PEERS, QUESTION, Peer, install, missing
+from benchmarks.peers import KEY, PEERS, Peer, install, missing
 from benchmarks.report import in_turn, table
 
 CONNECTIONS = 8
 SECONDS = 3.0
 ROUNDS = 5
+NUMBER, QUESTIONS = "00000", 10_000
+QUESTION = f"Where is my parcel {NUMBER}?"
+SAME, OTHER = "one question", "new questions"
 OURS = "local API, mock engine"
 
 
@@ -88,8 +95,8 @@ class Contest:
 
     def __init__(self, stack: ExitStack) -> None:
         self.stack = stack
-        self.measures: dict[str, Callable[[], float]] = {}
-        self.cpu: dict[str, list[float]] = {}  # microseconds a request, of each round
+        self.measures: dict[tuple[str, str], Callable[[], float]] = {}  # by server and questions
+        self.cpu: dict[tuple[str, str], list[float]] = {}  # microseconds a request, of each round
         self.absent: dict[str, str] = {}
 
     def add(self, title: str, model: str, start: Callable[[int], subprocess.Popen]) -> None:
@@ -98,19 +105,22 @@ class Contest:
             process = start(port)
             ask(port, model)
             request = sent(port, model)
-            requests_per_second(port, request, connections=CONNECTIONS, seconds=1.0)  # compilers at run time warm up
+            requests = {SAME: itertools.repeat(request), OTHER: numbered(request, NUMBER.encode(), QUESTIONS)}
+            for each in requests.values():  # compilers at run time warm up
+                requests_per_second(port, each, connections=CONNECTIONS, seconds=1.0)
         except AssertionError:
             self.absent[title] = "did not start"
             return
         except (OSError, ValueError, openai.OpenAIError) as error:
             self.absent[title] = str(error).splitlines()[0][:150] or type(error).__name__
             return
-        self.measures[title] = lambda: self.measure(title, process, port, request)
+        for questions, each in requests.items():
+            self.measures[title, questions] = partial(self.measure, (title, questions), process, port, each)
 
-    def measure(self, title: str, process: subprocess.Popen, port: int, request: bytes) -> float:
+    def measure(self, key: tuple[str, str], process: subprocess.Popen, port: int, requests: Iterator[bytes]) -> float:
         before = cpu_seconds(process)
-        speed = requests_per_second(port, request, connections=CONNECTIONS, seconds=SECONDS)
-        self.cpu.setdefault(title, []).append((cpu_seconds(process) - before) / (speed * SECONDS) * 1e6)
+        speed = requests_per_second(port, requests, connections=CONNECTIONS, seconds=SECONDS)
+        self.cpu.setdefault(key, []).append((cpu_seconds(process) - before) / (speed * SECONDS) * 1e6)
         return speed
 
 
@@ -143,16 +153,22 @@ def main() -> None:
     print(report(speed, contest))
 
 
-def report(speed: dict[str, float], contest: Contest) -> str:
-    best = max((value for title, value in speed.items() if title != OURS), default=float("nan"))
-    rows = [[title, value, value / best, sorted(contest.cpu[title])[ROUNDS // 2]]
-            for title, value in sorted(speed.items(), key=lambda item: -item[1])]
+def report(speed: dict[tuple[str, str], float], contest: Contest) -> str:
+    best = {questions: max((value for (title, asked), value in speed.items() if asked == questions and title != OURS),
+                           default=float("nan")) for questions in (SAME, OTHER)}
+    titles = sorted({title for title, _ in speed}, key=lambda title: -speed[title, SAME])
+    rows = [[title, *(value for asked in (SAME, OTHER) for value in (
+        speed[title, asked], speed[title, asked] / best[asked], sorted(contest.cpu[title, asked])[ROUNDS // 2]))]
+            for title in titles]
     note = (f"One chat completion as the official client sends it, on {CONNECTIONS} connections from one process, {SECONDS:g} s "
             f"a run, median of {ROUNDS} runs in turn. Every server is one process as its documentation starts it, with one rule "
-            "that answers the question where it needs a rule.")
+            "that answers the questions where it needs a rule; its processor time is that of a request. The same question comes "
+            f"again and again, or one of {QUESTIONS:,} in turn: the local API remembers what it was asked lately, and of those "
+            "none.")
     if contest.absent:
         note += " Not measured: " + "; ".join(f"{title} ({why})" for title, why in contest.absent.items()) + "."
-    return table("Mock servers", ["server", "requests/s", "times the best peer", "processor time a request, µs"], rows, note)
+    columns = [column for asked in (SAME, OTHER) for column in (f"{asked}, requests/s", "times the best peer", "processor, µs")]
+    return table("Mock servers", ["server", *columns], rows, note)
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
 """Server overhead: requests a second on the mock engine, against a bare Starlette handler on the same uvicorn.
 
 Both answer the same completion to the same request, on the same connections; the difference is what the local API does
-around an answer: the key, the body checked against the client's types, the model looked up, the answer shaped.
+around an answer: the key, the body checked against the client's types, the model looked up, the answer shaped. Each prompt is
+another, since the local API remembers what it was asked lately.
 """
 
-import asyncio
 import contextlib
 import json
 import os
@@ -14,16 +14,19 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import httpx2
 import psutil
 
+from benchmarks.load import numbered, requests_per_second
 from benchmarks.report import in_turn, table
 
 CONNECTIONS = 8
 SECONDS = 3.0
 ROUNDS = 3
+NUMBER, PROMPTS = "00000", 10_000
 KEY = "sk-local-benchmark"
 BARE = """
 import sys, uvicorn
@@ -44,29 +47,6 @@ def request_bytes(body: dict[str, object]) -> bytes:
     content = json.dumps(body).encode()
     return (f"POST /v1/completions HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {KEY}\r\n"
             f"content-type: application/json\r\ncontent-length: {len(content)}\r\n\r\n").encode() + content
-
-
-async def one_connection(port: int, request: bytes, until: float) -> int:
-    """Requests answered on one connection, one after another."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    answered = 0
-    while time.perf_counter() < until:
-        writer.write(request)
-        head = await reader.readuntil(b"\r\n\r\n")
-        assert head.startswith(b"HTTP/1.1 200"), head
-        length = int(head.lower().split(b"content-length:", 1)[1].split(b"\r\n", 1)[0])
-        await reader.readexactly(length)
-        answered += 1
-    writer.close()
-    return answered
-
-
-def requests_per_second(port: int, request: bytes) -> float:
-    async def all_connections() -> float:
-        start = time.perf_counter()
-        counts = await asyncio.gather(*(one_connection(port, request, start + SECONDS) for _ in range(CONNECTIONS)))
-        return sum(counts) / (time.perf_counter() - start)
-    return asyncio.run(all_connections())
 
 
 def free_port() -> int:
@@ -100,19 +80,20 @@ def main() -> None:
         environment = {**os.environ, "LOCAL_API_KEY": KEY}
         command = [sys.executable, "-m", "local_api", "--data-dir", folder, "--port", str(port), "--engine", "mock"]
         with running(command, port, env=environment, stdout=subprocess.DEVNULL):
-            body = {"model": "mock-base", "prompt": "Where is my parcel?\n\n###\n\n", "max_tokens": 1}
+            body = {"model": "mock-base", "prompt": f"Where is my parcel {NUMBER}?\n\n###\n\n", "max_tokens": 1}
             url = f"http://127.0.0.1:{port}/v1/completions"
             answer = httpx2.post(url, json=body, headers={"authorization": f"Bearer {KEY}"}).raise_for_status().text
-            request = request_bytes(body)
+            requests = numbered(request_bytes(body), NUMBER.encode(), PROMPTS)
             bare = Path(folder) / "bare.py"
             bare.write_text(BARE, encoding="utf-8")
             with running([sys.executable, str(bare), str(bare_port), answer], bare_port):
-                speed = in_turn({"bare": lambda: requests_per_second(bare_port, request),
-                                 "ours": lambda: requests_per_second(port, request)}, ROUNDS)
+                speed = in_turn({title: partial(requests_per_second, each, requests, connections=CONNECTIONS, seconds=SECONDS)
+                                 for title, each in (("bare", bare_port), ("ours", port))}, ROUNDS)
     rows = [["bare Starlette handler", speed["bare"], 1.0],
             ["local API, mock engine", speed["ours"], speed["ours"] / speed["bare"]]]
     print(table("Server overhead", ["completions of one token", "requests/s", "ratio"], rows,
-                f"{CONNECTIONS} connections from one process, {SECONDS:g} s a run, median of {ROUNDS} runs taken in turn."))
+                f"{CONNECTIONS} connections from one process, {SECONDS:g} s a run, median of {ROUNDS} runs taken in turn. "
+                "Each prompt is another."))
 
 
 if __name__ == "__main__":

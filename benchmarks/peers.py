@@ -21,7 +21,7 @@ import platformdirs
 
 CACHE = platformdirs.user_cache_path("fine-tuning-cookbook") / "benchmark-peers"
 KEY = "sk-local-benchmark"
-QUESTION, REPLY = "Where is my parcel?", "It is on its way."
+REPLY = "It is on its way."  # to every question about a parcel
 INSTALL_SECONDS = 600
 Command = Callable[[str, int], list[str]]
 

@@ -6,11 +6,14 @@
 import os
 import platform
 import statistics
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
+from typing import TypeVar
 
 import psutil
+
+Key = TypeVar("Key", bound=Hashable)
 
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]], note: str = "") -> str:
@@ -45,9 +48,9 @@ def processor() -> str:
     return names[0] if names else platform.processor() or platform.machine()
 
 
-def in_turn(measures: Mapping[str, Callable[[], float]], rounds: int) -> dict[str, float]:
+def in_turn(measures: Mapping[Key, Callable[[], float]], rounds: int) -> dict[Key, float]:
     """The median of each measure over `rounds`, taken in turn, so that a busy minute hits all of them alike."""
-    taken: dict[str, list[float]] = {name: [] for name in measures}
+    taken: dict[Key, list[float]] = {name: [] for name in measures}
     for _ in range(rounds):
         for name, measure in measures.items():
             taken[name].append(measure())

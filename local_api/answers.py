@@ -65,15 +65,6 @@ class Answer:
         return sum(token.logprob for token in self.tokens) / len(self.tokens) if self.tokens else -math.inf
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Whole:
-    """An answer in the wire's shape, and what it has cost."""
-
-    content: dict[str, Any]
-    prompt: Sequence[int]
-    n_tokens: int
-
-
 def find_model(here: Context, project: str, name: str) -> Target:
     """The base model or fine-tuned model called `name`. Raises ModelNotFound."""
     base = base_named(name, here.engine)
@@ -248,10 +239,14 @@ async def pieces_of_all(generator: Generator, requests: Sequence[GenerationReque
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
+def stamp(here: Context, prefix: str) -> dict[str, Any]:
+    """What tells an answer from others that say the same. `prefix`: of its id."""
+    return {"id": new_id(prefix), "created": int(here.clock())}
+
+
 def head_of(here: Context, prefix: str, model: str) -> dict[str, Any]:
-    """What every answer, and every chunk of one, begins with. `prefix`: of its id."""
-    return {"id": new_id(prefix), "created": int(here.clock()), "model": model,
-            "system_fingerprint": f"{here.engine.name}-{__version__}"}
+    """What every answer, and every chunk of one, begins with."""
+    return {**stamp(here, prefix), "model": model, "system_fingerprint": f"{here.engine.name}-{__version__}"}
 
 
 def usage(prompt_tokens: int, completion_tokens: int) -> dict[str, int]:

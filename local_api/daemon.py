@@ -8,7 +8,6 @@ file that a killed server left behind is told from a living one by `instance`, w
 
 import asyncio
 import contextlib
-import gc
 import json
 import logging
 import os
@@ -105,8 +104,6 @@ async def serve(settings: Settings, listener: socket.socket) -> None:
     server = uvicorn.Server(uvicorn.Config(
         activity, http=connection(quick, frozenset(ENDS)), ws="none", log_level="warning", access_log=False, lifespan="off",
         log_config=log_config, timeout_graceful_shutdown=3))
-    gc.collect()
-    gc.freeze()  # what is loaded by now stays: the collector need not go through it again and again
     worker.start()
     # uvicorn ends on these signals and then raises them once more: they must not kill us before we have cleaned up.
     # One that comes before uvicorn listens for it must not be lost either.

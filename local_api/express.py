@@ -1,5 +1,5 @@
 """Answers that are there at once, without the framework and without a task: what the mock engine's base model says costs less
-than the way to it.
+than the way to it. It says the same to the same request, so what was said lately need not be found again.
 
 Holds to what the gate and the routes say, and says no refusal itself: whatever is not plainly answered takes the long way, which
 tells why. Knows the endpoints that have such answers, and no HTTP but headers.
@@ -9,10 +9,12 @@ tells why. Knows the endpoints that have such answers, and no HTTP but headers.
 """
 
 from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
 
 import orjson
 
-from local_api.answers import Whole
+from local_api.answers import stamp
 from local_api.connection import Headers
 from local_api.context import Context
 from local_api.engines.protocols import AtOnce
@@ -21,8 +23,10 @@ from local_api.limits import Meter
 from local_api.routes import chat, completions
 from local_api.store.ids import new_id
 
-ENDS: dict[bytes, Callable[[Context, AtOnce, str, bytes], Whole | None]] = {
-    b"/v1/chat/completions": chat.at_once, b"/v1/completions": completions.at_once}
+Find = Callable[[Context, AtOnce, str, bytes], dict[str, Any] | None]
+ENDS: dict[bytes, tuple[str, Find]] = {  # the prefix of an answer's id, and what makes the answer
+    b"/v1/chat/completions": (chat.ID, chat.at_once), b"/v1/completions": (completions.ID, completions.at_once)}
+REMEMBERED = 256  # requests; the longest that come here have 32 KiB
 
 
 class Express:
@@ -30,21 +34,27 @@ class Express:
 
     def __init__(self, here: Context, generator: AtOnce, noted: Callable[[], None]) -> None:
         self.here, self.generator, self.noted = here, generator, noted
+        # A base model is nobody's and does not change, so neither does what is found; what is refused is not remembered.
+        self.find = lru_cache(REMEMBERED)(self._find)
+
+    def _find(self, target: bytes, project: str, raw: bytes) -> dict[str, Any] | None:
+        _, at_once = ENDS[target]
+        return at_once(self.here, self.generator, project, raw)
 
     def __call__(self, target: bytes, headers: Headers, raw: bytes) -> tuple[Headers, bytes] | None:
         """The headers and the body of an answer with status 200; None: not at once."""
         try:
             project = self.here.keys.project(header(headers, b"authorization"))
-            found = ENDS[target](self.here, self.generator, project, raw)
+            found = self.find(target, project, raw)
             if found is None:
                 return None
             meter = self.here.limiter.admit(project, generates=True)
         except Exception:  # the same will happen on the long way, which has an answer to it
             return None
-        meter.prompt(found.prompt)
-        meter.tokens(found.n_tokens)
+        meter.tokens(found["usage"]["total_tokens"])
         self.noted()
-        return told(orjson.dumps(found.content), meter)
+        prefix, _ = ENDS[target]
+        return told(orjson.dumps({**found, **stamp(self.here, prefix)}), meter)
 
 
 def told(body: bytes, meter: Meter) -> tuple[Headers, bytes]:

@@ -245,7 +245,10 @@ class AtOnce(Protocol):
     """What a generator may have besides: answers that need no waiting."""
 
     def at_once(self, request: GenerationRequest) -> Piece | None:
-        """The whole answer, the same as `generate` yields, if it is there in less time than it takes to wait for it."""
+        """The whole answer, the same as `generate` yields, if it is there in less time than it takes to wait for it.
+
+        To the same request always the same: it may be remembered.
+        """
         ...
 
 

@@ -11,7 +11,6 @@ from fastapi.responses import Response
 from local_api.answers import (
     CLIENT_LEFT,
     Answer,
-    Whole,
     answer_all,
     answer_at_once,
     find_model,
@@ -46,11 +45,11 @@ async def create_chat_completion(request: Request) -> Response:
     return Response(status_code=CLIENT_LEFT) if answers is None else Json(whole(here, body, engine_request, answers))
 
 
-def at_once(here: Context, generator: AtOnce, project: str, raw: bytes) -> Whole | None:
+def at_once(here: Context, generator: AtOnce, project: str, raw: bytes) -> dict[str, Any] | None:
     """The answer to a request that asks for a single one, in one piece, if the engine has it at once. Raises ApiError."""
     body, request = read(here, project, raw)
     found = None if request.stream or body.get("n", 1) > 1 else answer_at_once(generator, request)
-    return found and Whole(whole(here, body, request, [found]), request.prompt, found.n_tokens)
+    return found and whole(here, body, request, [found])
 
 
 def whole(here: Context, body: dict[str, Any], request: GenerationRequest, answers: list[Answer]) -> dict[str, Any]:

@@ -14,7 +14,6 @@ from local_api.answers import (
     CLIENT_LEFT,
     Answer,
     Target,
-    Whole,
     answer_all,
     answer_at_once,
     find_model,
@@ -35,6 +34,7 @@ from local_api.sse import Json, stream
 from local_api.wire import COMPLETIONS, in_range
 
 router = APIRouter()
+ID = "cmpl-"
 DEFAULT_MAX_TOKENS = 16
 MAX_LOGPROBS = 20
 MAX_ANSWERS = 2048  # of one request: each takes memory, and a turn of everybody else's
@@ -70,17 +70,17 @@ async def complete(request: Request, project: str, read: Callable[[bytes], dict[
     return Response(status_code=CLIENT_LEFT) if made is None else Json(whole(here, body, order, *made))
 
 
-def at_once(here: Context, generator: AtOnce, project: str, raw: bytes) -> Whole | None:
+def at_once(here: Context, generator: AtOnce, project: str, raw: bytes) -> dict[str, Any] | None:
     """The answer to a request that asks for a single one, in one piece, if the engine has it at once. Raises ApiError."""
     body, order = parse(here, project, COMPLETIONS.read(raw))
     if len(order.requests) > 1 or order.scored or order.requests[0].stream:
         return None
     found = answer_at_once(generator, order.requests[0])
-    return found and Whole(whole(here, body, order, [found], []), order.requests[0].prompt, found.n_tokens)
+    return found and whole(here, body, order, [found], [])
 
 
 def head(here: Context, body: dict[str, Any]) -> dict[str, Any]:
-    return {**head_of(here, "cmpl-", body["model"]), "object": "text_completion"}
+    return {**head_of(here, ID, body["model"]), "object": "text_completion"}
 
 
 def whole(here: Context, body: dict[str, Any], order: Order, answers: list[Answer],

@@ -2,6 +2,7 @@
 
 import asyncio
 import dataclasses
+import itertools
 import json
 from types import SimpleNamespace
 
@@ -12,6 +13,7 @@ from local_api import keys
 from local_api.app import create_app
 from local_api.auth import Keys
 from local_api.engines.mock.engine import MockEngine
+from local_api.engines.mock.generator import MockGenerator
 from local_api.express import ENDS, Express
 from local_api.keys import KeysFile
 from local_api.limits import MeteredGenerator
@@ -104,6 +106,35 @@ def test_both_ways_take_from_the_same_limits(mock):
     assert int(headers["x-ratelimit-remaining-tokens"]) == pytest.approx(left - said["usage"]["total_tokens"], abs=2)
     assert short(mock, CHAT, body, mock.key) and short(mock, CHAT, body, mock.key)
     assert short(mock, CHAT, body, mock.key) is None, "the fifth request of a minute is refused, by the long way"
+
+
+def test_what_was_said_is_remembered_and_what_is_refused_is_not(mock):
+    class Counted(MockGenerator):
+        asked = 0
+
+        def at_once(self, request):
+            self.asked += 1
+            return super().at_once(request)
+
+    generator, seconds = Counted(), itertools.count(100, 100)
+    express = Express(dataclasses.replace(mock.here, clock=lambda: next(seconds)), generator, noted=lambda: None)
+
+    def ask(body, key=mock.key):
+        found = express(CHAT.encode(), [(b"authorization", f"Bearer {key}".encode())], json.dumps(body).encode())
+        return found and (dict(found[0]), json.loads(found[1]))
+
+    body = {"model": "mock-base", **MESSAGES}
+    (first_headers, first), (headers, again) = ask(body), ask(body)
+    assert generator.asked == 1
+    assert {**again, **{name: first[name] for name in CHANGING}} == first
+    assert first["id"] != again["id"] and again["created"] > first["created"]
+    limited = b"x-ratelimit-remaining-requests"
+    assert (first_headers[limited], headers[limited]) == (b"3", b"2"), "each time is counted"
+    assert ask(body, "sk-wrong") is None
+    ask({**body, "temperature": 0})
+    assert generator.asked == 2
+    assert ask({**body, "model": "nothing"}, "sk-test") is ask({**body, "model": "nothing"}, "sk-test") is None
+    assert express.find.cache_info().currsize == 2
 
 
 def test_the_paths_are_routes(mock):
