@@ -1,6 +1,6 @@
 """Mock servers: the same chat requests at ours with the mock engine, and at the mock servers of PyPI and npm, in turn.
 
-Once one question again and again, as a class or a test asks, and once another question each time: ours remembers what it was
+Once one question again and again, as a load test asks, and once another question each time: ours remembers what a project has
 asked lately. The requests have the bytes that the official client sends. Every server runs as its documentation starts it, one
 process each, and must first answer the official client. Peers that are not in the cache are installed first, which needs the
 network.

@@ -34,7 +34,8 @@ class Express:
 
     def __init__(self, here: Context, generator: AtOnce, noted: Callable[[], None]) -> None:
         self.here, self.generator, self.noted = here, generator, noted
-        # A base model is nobody's and does not change, so neither does what is found; what is refused is not remembered.
+        # A base model does not change, so neither does what is found; what is refused is not remembered. One project's requests
+        # make no answer quicker for another, who could tell by that what was asked.
         self.find = lru_cache(REMEMBERED)(self._find)
 
     def _find(self, target: bytes, project: str, raw: bytes) -> dict[str, Any] | None:

@@ -135,6 +135,7 @@ def test_what_was_said_is_remembered_and_what_is_refused_is_not(mock):
     assert generator.asked == 2
     assert ask({**body, "model": "nothing"}, "sk-test") is ask({**body, "model": "nothing"}, "sk-test") is None
     assert express.find.cache_info().currsize == 2
+    assert ask(body, "sk-test") and generator.asked == 3, "another project's request is found anew"
 
 
 def test_the_paths_are_routes(mock):
